@@ -1,0 +1,167 @@
+// node scripts/ensure-packages.mjs [build] [demo] [test] [suites] [bench] [e2e]: what this machine must have beside Node.js and npm.
+// As root on Debian missing packages are installed, without starting any service; elsewhere they are named exactly.
+// Toolchains that Debian has only in older versions (Rust, Go) are never installed: it says what is missing.
+import {accessSync, constants, existsSync, rmSync, writeFileSync} from 'node:fs';
+import {delimiter, join} from 'node:path';
+import {pathToFileURL} from 'node:url';
+import {StepError, output, run, say, script} from './lib/steps.mjs';
+
+/** What is needed for what: a program on PATH (or a file), and the Debian package that brings it. */
+const NEEDS = {
+  build: {
+    gcc: 'gcc',
+    'g++': 'g++',
+    ld: 'binutils',
+    '/usr/include/stdlib.h': 'libc6-dev',
+  },
+  test: {
+    nginx: 'nginx-light',
+    'redis-server': 'redis-server',
+    'redis-benchmark': 'redis-tools',
+    strace: 'strace',
+    gdb: 'gdb',
+    'musl-gcc': 'musl-tools',
+    busybox: 'busybox-static',
+    wrk: 'wrk',
+    python3: 'python3',
+    java: 'default-jre-headless',
+    javac: 'default-jdk-headless',
+    script: 'bsdutils',
+    setpriv: 'util-linux',
+    ip: 'iproute2',
+    ps: 'procps',
+    git: 'git',
+  },
+  demo: {
+    nginx: 'nginx-light',
+    setpriv: 'util-linux',
+  },
+  suites: {
+    tclsh: 'tcl',
+    cmake: 'cmake',
+    'musl-gcc': 'musl-tools',
+  },
+  bench: {
+    bpftrace: 'bpftrace',
+    ab: 'apache2-utils',
+    perf: 'linux-perf',
+    taskset: 'util-linux',
+  },
+  e2e: {
+    containerd: 'containerd',
+    runc: 'runc',
+    '/usr/lib/cni/bridge': 'containernetworking-plugins',
+    ip: 'iproute2',
+    iptables: 'iptables',
+    conntrack: 'conntrack',
+    openssl: 'openssl',
+    buildah: 'buildah',
+    debootstrap: 'debootstrap',
+    nsenter: 'util-linux',
+    busybox: 'busybox-static',
+  },
+};
+
+/** Not in Debian in a version that does: the oldest that works. */
+const TOOLCHAINS = {
+  build: [{program: 'cargo', args: ['--version'], least: [1, 85], how: 'https://rustup.rs, or Debian 13’s cargo'}],
+  test: [{program: 'go', args: ['version'], least: [1, 21], how: 'https://go.dev/dl'}],
+  e2e: [
+    {program: 'go', args: ['version'], least: [1, 25], how: 'https://go.dev/dl'},
+    {program: 'kubectl', args: ['version', '--client'], least: [1, 30], how: 'https://kubernetes.io/docs/tasks/tools'},
+  ],
+};
+
+const POLICY = '/usr/sbin/policy-rc.d';
+/** invoke-rc.d(8): 101 forbids every action, so that installed servers are not started. */
+const FORBID = '#!/bin/sh\nexit 101\n';
+
+/** Everything that the groups need is there afterwards, or StepError says exactly what is not. */
+export function ensurePackages(groups) {
+  const missing = missingPackages(groups);
+  if (missing.size > 0) {
+    if (!canInstall()) throw new StepError(`${naming(missing)}\nAs root on Debian they are installed by themselves.`);
+    install([...missing.keys()]);
+    const still = missingPackages(groups);
+    if (still.size > 0) throw new StepError(`Installed, and yet not found: ${naming(still)}`);
+  }
+  checkToolchains(groups);
+}
+
+/** Debian package → the programs it is missed for. */
+function missingPackages(groups) {
+  const missing = new Map();
+  for (const group of groups) {
+    for (const [program, name] of Object.entries(NEEDS[group] ?? {})) {
+      if (isThere(program)) continue;
+      missing.set(name, [...(missing.get(name) ?? []), program]);
+    }
+  }
+  return missing;
+}
+
+function isThere(program) {
+  if (program.startsWith('/')) return existsSync(program);
+  // Debian keeps servers in sbin, which not every PATH names.
+  const folders = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/sbin'];
+  return folders.some(folder => isExecutable(join(folder, program)));
+}
+
+function isExecutable(path) {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function naming(missing) {
+  const lines = [...missing].map(([name, programs]) => `  ${name} (for ${programs.join(', ')})`);
+  return `Debian packages are missing:\n${lines.join('\n')}\nsudo apt-get install ${[...missing.keys()].join(' ')}`;
+}
+
+function canInstall() {
+  return process.getuid?.() === 0 && existsSync('/etc/debian_version') && isThere('apt-get');
+}
+
+function install(names) {
+  const env = {...process.env, DEBIAN_FRONTEND: 'noninteractive'};
+  const ours = !existsSync(POLICY);
+  if (ours) writeFileSync(POLICY, FORBID, {mode: 0o755});
+  const restore = () => {
+    if (ours) rmSync(POLICY, {force: true});
+  };
+  process.once('exit', restore);
+  try {
+    run('apt-get update', 'apt-get', ['update', '-qq'], {env});
+    const options = ['-y', '-qq', '--no-install-recommends', '-o', 'Dpkg::Options::=--force-confold'];
+    run(`apt-get install ${names.join(' ')}`, 'apt-get', ['install', ...options, ...names], {env});
+  } finally {
+    restore();
+  }
+}
+
+function checkToolchains(groups) {
+  const faults = groups
+    .flatMap(group => TOOLCHAINS[group] ?? [])
+    .flatMap(({program, args, least, how}) => {
+      const found = /(\d+)\.(\d+)/.exec(output(program, args) ?? '');
+      const wanted = `${program} ≥ ${least.join('.')}`;
+      if (found === null) return [`${wanted} is not on PATH (${how})`];
+      const [major, minor] = [Number(found[1]), Number(found[2])];
+      const ok = major > least[0] || (major === least[0] && minor >= least[1]);
+      return ok ? [] : [`${wanted} is needed, found ${major}.${minor} (${how})`];
+    });
+  if (faults.length > 0) throw new StepError([...new Set(faults)].join('\n'));
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
+  await script(() => {
+    const groups = process.argv.slice(2);
+    const unknown = groups.find(group => !(group in NEEDS));
+    if (unknown !== undefined) throw new StepError(`No group ${unknown}: there are ${Object.keys(NEEDS).join(', ')}.`);
+    ensurePackages(groups.length > 0 ? groups : Object.keys(NEEDS));
+    say('• packages: all there');
+  });
+}

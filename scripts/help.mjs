@@ -1,0 +1,27 @@
+// npm run help: every habit of this repository in one line each.
+const habits = {
+  setup: 'install what is missing on this machine (Debian packages as root, npm packages)',
+  build: 'build everything: native parts, then dist/{agent,controller,cli}.cjs',
+  test: 'everything: unit, cargo, fuzz, integration, cluster e2e, short torture (needs root for all but the first three)',
+  'test:unit': 'unit tests only (jest and cargo), no root',
+  'test:integration': 'attach to real programs',
+  'test:torture': 'attach and detach under load, kill things at bad moments',
+  'test:e2e': 'on a real Kubernetes cluster, started here',
+  torture: 'the same for longer: npm run torture -- --rounds 5000 --points all',
+  lint: 'ESLint and the import-direction rule',
+  'lint:native': 'cargo fmt --check and clippy -D warnings',
+  format: 'prettier --write (format:check to look only)',
+  typecheck: 'tsc',
+  verify: 'typecheck, lint, format:check and lint:native',
+  generate: 'types, docs/api and the chart’s table of values, from the chart’s CRDs and values',
+  demo: 'scope a running server, live (root)',
+  bench: 'what it costs: a table, raw figures kept; --profile: where the time goes; --write: docs/bench.md',
+  fuzz: 'npm run fuzz -- --seconds 300: hostile rings, HTTP, DNS and console streams against the decoder, program files and code against the planner',
+  suites: 'npm run suites -- NAME: the targets’ own test suites, scoped for their whole life',
+  cluster: 'npm run cluster -- up|status|down: the Kubernetes harness',
+  image: 'build the container image',
+};
+const width = Math.max(...Object.keys(habits).map(name => name.length));
+for (const [name, does] of Object.entries(habits)) {
+  process.stdout.write(`npm run ${name.padEnd(width)}  ${does}\n`);
+}

@@ -1,0 +1,86 @@
+// npm run image [-- --base REF] [--name NAME] [--output FILE]: builds the Dockerfile with buildah: no engine, no daemon.
+//
+//   --base REF      what the image stands on: any reference buildah takes. Default: a folder of Debian packages and this
+//                   machine's Node, made here.
+//   --name NAME     Default localhost/scope:VERSION.
+//   --output FILE   where the oci-archive goes. Default: the cache, by the hash of everything that goes in; the path is
+//                   printed on stdout, and nothing is built when it is there already.
+import {createHash} from 'node:crypto';
+import {cpSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync} from 'node:fs';
+import {join, resolve} from 'node:path';
+import {parseArgs} from 'node:util';
+import {cacheDir, withBuildah} from './lib/buildah.mjs';
+import {addNode, nodeVersion, packageClosure, passwdFile, unpackPackages} from './lib/debian-rootfs.mjs';
+import {root, say, script, StepError} from './lib/steps.mjs';
+
+/** What Node and the addon link with, and the certificates that OTLP over TLS is checked by. */
+const BASE_PACKAGES = ['base-files', 'libc6', 'libstdc++6', 'libgcc-s1', 'ca-certificates'];
+const BASE_NAME = 'localhost/scope-base:1';
+const INPUTS = [
+  'Dockerfile',
+  '.containerignore',
+  'LICENSE',
+  'dist/agent.cjs',
+  'dist/controller.cjs',
+  'dist/cli.cjs',
+  'dist/native/scope.node',
+  'dist/native/scope-inject',
+  'bin/scope',
+  'bin/kubectl-scope',
+];
+
+await script(() => {
+  const {values} = parseArgs({options: {base: {type: 'string'}, output: {type: 'string'}, name: {type: 'string'}}});
+  const {version} = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+  const name = values.name ?? `localhost/scope:${version}`;
+  const packages = values.base === undefined ? packageClosure(BASE_PACKAGES) : [];
+  const base = values.base ?? `packages ${packages.join(' ')} node ${nodeVersion()}`;
+  const file = resolve(values.output ?? join(cacheDir, 'images', `scope-${hashOf([base, name])}.tar`));
+  if (values.output === undefined && existsSync(file)) {
+    say(`image: ${file} is current`);
+  } else {
+    buildImage({base: values.base, packages, version, name, file});
+    say(`image: ${name}, ${(statSync(file).size / 1e6).toFixed(0)} MB`);
+  }
+  process.stdout.write(`${file}\n`);
+});
+
+function hashOf(texts) {
+  const hash = createHash('sha256');
+  for (const text of texts) hash.update(text).update('\0');
+  for (const input of INPUTS) addToHash(hash, input);
+  return hash.digest('hex').slice(0, 16);
+}
+
+function addToHash(hash, path) {
+  const full = join(root, path);
+  if (!existsSync(full)) throw new StepError(`${path} is missing: run npm run build.`);
+  hash.update(path);
+  if (!statSync(full).isDirectory()) hash.update(readFileSync(full));
+  else for (const child of readdirSync(full).sort()) addToHash(hash, join(path, child));
+}
+
+function buildImage({base, packages, version, name, file}) {
+  withBuildah(({work, build, archive, fromFolder}) => {
+    if (base === undefined) {
+      makeBase(packages, work);
+      fromFolder(BASE_NAME, 'rootfs');
+    }
+    const args = ['--build-arg', `BASE=${base ?? BASE_NAME}`, '--build-arg', `VERSION=${version}`];
+    build(name, join(root, 'Dockerfile'), root, '--ignorefile', join(root, '.containerignore'), ...args);
+    archive(name, file);
+  });
+}
+
+/** A handful of packages, a Node, and what the packages' scripts, which don't run, would have written. */
+function makeBase(packages, work) {
+  say(`• base of ${packages.length} Debian packages and Node ${nodeVersion()}`);
+  const rootfs = join(work, 'rootfs');
+  unpackPackages(packages, rootfs, join(work, 'packages'));
+  addNode(rootfs);
+  writeFileSync(join(rootfs, 'etc/passwd'), passwdFile());
+  const bundle = '/etc/ssl/certs/ca-certificates.crt';
+  if (!existsSync(bundle)) return;
+  mkdirSync(join(rootfs, 'etc/ssl/certs'), {recursive: true});
+  cpSync(bundle, join(rootfs, bundle));
+}

@@ -1,0 +1,55 @@
+// buildah with a storage of its own, beside the cache: other images of this machine are neither seen nor touched.
+import {mkdirSync, renameSync, rmSync, writeFileSync} from 'node:fs';
+import {homedir} from 'node:os';
+import {dirname, join} from 'node:path';
+import {run} from './steps.mjs';
+
+/** Where built things are kept, outside the tree. */
+export const cacheDir = join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'scope');
+
+/** Calls `build` with a folder to work in and buildah's verbs; whatever happens, nothing of it stays. */
+export function withBuildah(build) {
+  const work = join(cacheDir, `image-build-${process.pid}`);
+  const storage = ['--root', join(work, 'storage'), '--runroot', join(work, 'run'), '--storage-driver', 'vfs'];
+  const buildah = (what, ...args) => run(what, 'buildah', [...storage, ...args]);
+  mkdirSync(work, {recursive: true});
+  try {
+    build({
+      work,
+      /** Builds a Dockerfile; `args` are further flags. */
+      build: (name, file, context, ...args) =>
+        buildah(
+          name,
+          'bud',
+          '--isolation',
+          'chroot',
+          '--format',
+          'oci',
+          '--tag',
+          name,
+          '--file',
+          file,
+          ...args,
+          context,
+        ),
+      /** Writes an image of the storage as an oci-archive, whole or not at all. */
+      archive: (name, file) => {
+        mkdirSync(dirname(file), {recursive: true});
+        try {
+          buildah(`archive of ${name}`, 'push', '--quiet', name, `oci-archive:${file}.part:${name}`);
+          renameSync(`${file}.part`, file);
+        } finally {
+          rmSync(`${file}.part`, {force: true});
+        }
+      },
+      /** Makes an image of a folder below `work`; `lines` are further lines of its Dockerfile. */
+      fromFolder: (name, folder, lines = []) => {
+        const file = join(work, 'Containerfile');
+        writeFileSync(file, ['FROM scratch', `COPY ${folder}/ /`, ...lines, ''].join('\n'));
+        buildah(name, 'bud', '--isolation', 'chroot', '--format', 'oci', '--tag', name, '--file', file, work);
+      },
+    });
+  } finally {
+    rmSync(work, {recursive: true, force: true});
+  }
+}
