@@ -1,0 +1,98 @@
+import type {AttributeValue, ScopeEvent} from '@scope/api';
+import type pc from 'picocolors';
+import {bytes, duration, printable} from './table';
+
+type Attributes = ScopeEvent['attributes'];
+type Tell = (attributes: Attributes) => string;
+
+const text = (value: AttributeValue | undefined): string => (value === undefined ? '' : String(value));
+const number = (value: AttributeValue | undefined): number => (typeof value === 'number' ? value : 0);
+const took = (attributes: Attributes): string =>
+  attributes['scope.duration'] === undefined ? '' : duration(number(attributes['scope.duration']));
+
+function endpoint(attributes: Attributes, side: 'local' | 'peer'): string {
+  const address = text(attributes[`network.${side}.address`]);
+  const port = attributes[`network.${side}.port`];
+  if (address === '') return '-';
+  if (port === undefined) return address;
+  return address.includes(':') ? `[${address}]:${text(port)}` : `${address}:${text(port)}`;
+}
+
+function traffic(attributes: Attributes): string {
+  const [read, written] = [number(attributes['scope.read.bytes']), number(attributes['scope.write.bytes'])];
+  return `read ${bytes(read)} in ${number(attributes['scope.read.calls'])}, wrote ${bytes(written)} in ${number(attributes['scope.write.calls'])}`;
+}
+
+const adopted = (attributes: Attributes): string => (attributes['scope.adopted'] === true ? '(open before)' : '');
+const failure = (attributes: Attributes): string => text(attributes['error.type']);
+
+const connection: Tell = attributes =>
+  join(
+    text(attributes['scope.role']),
+    text(attributes['network.transport']),
+    `${endpoint(attributes, 'local')} ↔ ${endpoint(attributes, 'peer')}`,
+    adopted(attributes),
+  );
+
+const exchange: Tell = attributes =>
+  join(
+    text(attributes['scope.role']),
+    text(attributes['http.request.method']),
+    target(attributes),
+    '→',
+    text(attributes['http.response.status_code']) || failure(attributes) || '?',
+    took(attributes),
+  );
+
+function target(attributes: Attributes): string {
+  if (attributes['url.full'] !== undefined) return text(attributes['url.full']);
+  const query = text(attributes['url.query']);
+  return `${text(attributes['url.path'])}${query === '' ? '' : `?${query}`}`;
+}
+
+/** What of an event's attributes a person wants on one line; events without an entry show all of them. */
+const TELL: Readonly<Record<string, Tell>> = {
+  'fs.open': attributes => join(text(attributes['file.path']), adopted(attributes)),
+  'fs.progress': attributes =>
+    join(text(attributes['file.path']), traffic(attributes), took(attributes), '(still open)'),
+  'fs.close': attributes => join(text(attributes['file.path']), traffic(attributes), took(attributes)),
+  'fs.delete': attributes => text(attributes['file.path']),
+  'fs.error': attributes => join(text(attributes['file.path']), failure(attributes)),
+  'net.listen': attributes =>
+    join(text(attributes['network.transport']), endpoint(attributes, 'local'), adopted(attributes)),
+  'net.open': connection,
+  'net.progress': attributes => join(connection(attributes), traffic(attributes), took(attributes), '(still open)'),
+  'net.close': attributes =>
+    join(connection(attributes), traffic(attributes), took(attributes), text(attributes['scope.close.reason'])),
+  'net.error': attributes => join(connection(attributes), failure(attributes)),
+  'dns.query': attributes =>
+    join(
+      text(attributes['dns.question.name']),
+      '→',
+      text(attributes['dns.answers']) || failure(attributes) || '-',
+      took(attributes),
+    ),
+  'http.exchange': exchange,
+  'console.line': attributes => text(attributes['scope.console.line']),
+};
+
+/** TIME NAME[PID] EVENT WHAT: one line, whatever bytes the target put into it. */
+export function eventText(event: ScopeEvent, colors: typeof pc): string {
+  const {time, process, attributes, lost} = event;
+  const what = (TELL[event.event] ?? everything)(attributes);
+  const who = `${process.pod === undefined ? '' : `${process.namespace ?? ''}/${process.pod}/`}${process.name}[${process.pid}]`;
+  const gap = lost === undefined ? '' : colors.red(` (lost before: ${everything(lost)})`);
+  const failed = event.event.endsWith('.error') || attributes['error.type'] !== undefined;
+  const name = (failed ? colors.red : colors.cyan)(event.event.padEnd(14));
+  return `${colors.dim(time.slice(11, 23))} ${colors.bold(printable(who))} ${name} ${printable(what)}${gap}`;
+}
+
+function everything(attributes: Readonly<Record<string, AttributeValue>>): string {
+  return Object.entries(attributes)
+    .map(([key, value]) => `${key}=${typeof value === 'string' ? value : JSON.stringify(value)}`)
+    .join(' ');
+}
+
+function join(...parts: string[]): string {
+  return parts.filter(part => part !== '').join(' ');
+}

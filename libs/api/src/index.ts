@@ -1,0 +1,5 @@
+export * from './conditions';
+export * from './events';
+export * from './object-meta';
+export * from './reasons';
+export * from './resources';
