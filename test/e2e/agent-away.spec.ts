@@ -1,0 +1,146 @@
+import type {ScopeEvent} from '@scope/api';
+import {ContainerScanner, parseContainerId, procSource} from '@scope/containers';
+import type {Pod} from '@scope/kube';
+import {applyUntilReady, condition, deleteUntilGone, readAttach, scopeAttach, untilAttach} from './support/attaches';
+import {RELEASE, SYSTEM_NAMESPACE} from './support/environment';
+import {EventLog} from './support/event-log';
+import {apply, get, kubectl, list, untilObject} from './support/kubectl';
+import {whenCluster} from './support/when-cluster';
+import {addresses, request, restarts, startWorkloads} from './support/workloads';
+
+const target = {podName: 'python'};
+
+whenCluster('agents and controllers that go away', () => {
+  beforeAll(startWorkloads);
+
+  it('an agent that is killed: targets answer on, the next agent takes over what it left', async () => {
+    await applyUntilReady(scopeAttach('killed', {target}));
+    const before = await agentPod();
+    for (const pid of await pidsOf(before)) process.kill(pid, 'SIGKILL');
+    await request(addresses.python, '/killed', 20);
+    await untilObject('the agent’s restart', agentPod, pod => restartsOf(pod) > restartsOf(before));
+    await kubectl('rollout', 'status', '-n', SYSTEM_NAMESPACE, `daemonset/${RELEASE}-agent`, '--timeout=60s');
+    await untilAttach('the next attach', 'killed', one => condition(one, 'Ready')?.status === 'True');
+
+    const log = new EventLog();
+    try {
+      // Until the new sessions' first word has come: Ready in the status may still be the dead agent's.
+      await untilObject(
+        'a session of the new agent',
+        () => sessionsSince(before),
+        count => count > 0,
+      );
+      await request(addresses.python, '/taken-over', 20);
+      expect(await log.untilExchanges('/taken-over', 20)).toHaveLength(20);
+    } finally {
+      await log.close();
+    }
+    expect(await restarts('shop', 'app=python')).toEqual([0]);
+    await deleteUntilGone('scopeattach', 'killed', 'shop');
+  });
+
+  it('an agent’s pod that is deleted under load: the next one goes on with its sessions', async () => {
+    await applyUntilReady(scopeAttach('followed', {target}));
+    const before = await agentPod();
+    const load = request(addresses.python, '/meanwhile', 200);
+    await kubectl('delete', 'pod', '-n', SYSTEM_NAMESPACE, before.metadata.name, '--timeout=60s');
+    await load;
+    const after = await untilObject('the next agent', agentPods, pods =>
+      pods.some(({metadata, status}) => metadata.uid !== before.metadata.uid && status?.phase === 'Running'),
+    ).then(pods => pods.find(({metadata}) => metadata.uid !== before.metadata.uid));
+    await kubectl('rollout', 'status', '-n', SYSTEM_NAMESPACE, `daemonset/${RELEASE}-agent`, '--timeout=60s');
+    await request(addresses.python, '/followed', 20);
+    const lines = (await kubectl('logs', '-n', SYSTEM_NAMESPACE, after?.metadata.name ?? '')).split('\n');
+    const taken = lines.filter(line => line.includes('"taken back"'));
+    expect(taken.length).toBeGreaterThan(0);
+    for (const line of taken) expect(line).toContain('"state":"Scoped"');
+    // Nothing that the one before had read is missing: it was told to end, and gave everything away first.
+    const gaps = lines
+      .filter(line => line.includes('"event":"scope.lost"'))
+      .map(line => JSON.parse(line) as ScopeEvent);
+    expect(gaps).toHaveLength(taken.length);
+    for (const {attributes, lost = {}} of gaps) {
+      expect(attributes).toMatchObject({'scope.lost.where': 'agent'});
+      expect(Object.keys(lost).filter(name => name.startsWith('untold') || name === 'events')).toEqual([]);
+    }
+    expect(await restarts('shop', 'app=python')).toEqual([0]);
+    await untilAttach('it to be ready still', 'followed', one => condition(one, 'Ready')?.status === 'True');
+    await deleteUntilGone('scopeattach', 'followed', 'shop');
+  });
+
+  it('no agent at all: a deletion waits a minute, not longer, and says why', async () => {
+    await applyUntilReady(scopeAttach('alone', {target}));
+    await placeAgents({'scope.test/nowhere': 'true'});
+    await untilObject('the agents’ end', agentPods, pods => pods.length === 0, 60_000);
+    const ms = await deleteUntilGone('scopeattach', 'alone', 'shop');
+    await placeAgents({'scope.test/nowhere': null});
+    process.stderr.write(`e2e, measured: deletion without an agent: ${ms} ms\n`);
+    expect(ms).toBeGreaterThan(50_000);
+    expect(ms).toBeLessThan(70_000);
+    const events = await list<{reason: string; note?: string}>('events.events.k8s.io', 'shop');
+    expect(events.map(({reason}) => reason)).toContain('AgentUnavailable');
+    await kubectl('rollout', 'status', '-n', SYSTEM_NAMESPACE, `daemonset/${RELEASE}-agent`, '--timeout=60s');
+    await request(addresses.python, '/alone', 5);
+    expect(await restarts('shop', 'app=python')).toEqual([0]);
+  });
+
+  it('a controller that ends: the other one leads at once', async () => {
+    const leader = await leaderName();
+    await kubectl('delete', 'pod', '-n', SYSTEM_NAMESPACE, leader, '--wait=false');
+    await apply(scopeAttach('led', {target}));
+    const attach = await untilAttach(
+      'the other leader’s work',
+      'led',
+      one => condition(one, 'Ready')?.status === 'True',
+    );
+    expect(attach.status?.pods?.scoped).toBe(1);
+    expect(await leaderName()).not.toBe(leader);
+    await deleteUntilGone('scopeattach', 'led', 'shop');
+    expect(await readAttach('led')).toBeUndefined();
+  });
+});
+
+const agentSelector = `app.kubernetes.io/component=agent,app.kubernetes.io/instance=${RELEASE}`;
+const agentPods = (): Promise<readonly Pod[]> => list<Pod>('pods', SYSTEM_NAMESPACE, '-l', agentSelector);
+
+async function agentPod(): Promise<Pod> {
+  const [pod] = await agentPods();
+  if (pod === undefined) throw new Error('there is no agent');
+  return pod;
+}
+
+const restartsOf = (pod: Pod): number => pod.status?.containerStatuses?.[0]?.restartCount ?? 0;
+
+/** The agent's own processes, found as the agent finds others'. */
+async function pidsOf(pod: Pod): Promise<readonly number[]> {
+  const id = parseContainerId(pod.status?.containerStatuses?.[0]?.containerID ?? '')?.id ?? '';
+  const pids = new ContainerScanner(procSource()).scan().get(id) ?? [];
+  if (pids.length === 0) throw new Error(`container ${id} has no process`);
+  return Promise.resolve(pids);
+}
+
+/** How many processes the agent after that one says it has scoped. */
+async function sessionsSince(before: Pod): Promise<number> {
+  const current = await agentPod();
+  if (restartsOf(current) <= restartsOf(before)) return 0;
+  const lines = (await kubectl('logs', '-n', SYSTEM_NAMESPACE, current.metadata.name)).split('\n');
+  return lines.filter(line => line.includes('"state":"Scoped"')).length;
+}
+
+/** Adds to, or with null takes from, the labels that a node must bear to have an agent. */
+async function placeAgents(nodeSelector: Readonly<Record<string, string | null>>): Promise<void> {
+  const patch = JSON.stringify({spec: {template: {spec: {nodeSelector}}}});
+  await kubectl('patch', '-n', SYSTEM_NAMESPACE, `daemonset/${RELEASE}-agent`, '--type=merge', '-p', patch);
+}
+
+async function leaderName(): Promise<string> {
+  interface Lease {
+    readonly spec?: {readonly holderIdentity?: string};
+  }
+  const lease = await untilObject(
+    'a leader',
+    () => get<Lease>('lease', `${RELEASE}-controller`, SYSTEM_NAMESPACE),
+    ({spec}) => (spec?.holderIdentity ?? '') !== '',
+  );
+  return lease.spec?.holderIdentity ?? '';
+}

@@ -1,0 +1,3 @@
+module scope.test/go-churn
+
+go 1.22

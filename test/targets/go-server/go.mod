@@ -1,0 +1,3 @@
+module scope.test/go-server
+
+go 1.22

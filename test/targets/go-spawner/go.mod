@@ -1,0 +1,3 @@
+module scope.test/go-spawner
+
+go 1.22
