@@ -53,6 +53,7 @@ export default {
       ],
     },
     onMachine('integration', 5),
+    onMachine('extended', 5),
     onMachine('e2e', 10),
     onMachine('torture', 15),
   ],

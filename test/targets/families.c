@@ -1,6 +1,6 @@
 /* Makes every system call that opens, moves or closes, once each or a known number of times, on a file or socket that
  * carries the call's name, so that the event it must give can be told from all others. The amounts differ call by call.
- * test/integration/families.spec.ts holds the same amounts.
+ * test/extended/families.spec.ts holds the same amounts.
  *
  * Argument: a directory of its own.   go -> "done", exit 0 after the next line of input
  */

@@ -150,7 +150,8 @@ impl Module {
         let interpreted =
             elf.elf_program_headers().iter().any(|p| p.p_type.get(Endianness::Little) == object::elf::PT_INTERP);
         let is_static_program = !interpreted && elf.entry() != 0 && elf.dynamic_symbols().next().is_none();
-        let (eh_frame, eh_frame_hdr) = (section(".eh_frame"), section(".eh_frame_hdr"));
+        let eh_frame = section(".eh_frame");
+        let eh_frame_hdr = section(".eh_frame_hdr").filter(|(range, _)| has_index(&bytes[range.clone()]));
         let text_at = section(".text").map_or(0, |(_, address)| bias.wrapping_add(address));
         let go_table =
             [".gopclntab", ".data.rel.ro.gopclntab"].iter().find_map(|n| section(n)).map(|(r, _)| (r, text_at));
@@ -364,6 +365,13 @@ impl Module {
     }
 }
 
+/// Whether an unwind table's header (Linux Standard Base, 10.6.2) has an index that can be searched: its number of entries
+/// in 32 bits, as every linker writes it. gimli multiplies the number, and a wider one, which only a lie can be, overflows.
+fn has_index(header: &[u8]) -> bool {
+    const UDATA4: u8 = 3; // DW_EH_PE_udata4
+    header.get(2) == Some(&UDATA4)
+}
+
 /// Whether a file is a C library, by its name. musl's is its dynamic loader as well.
 pub fn names_libc(path: &str) -> bool {
     let name = path.trim_end_matches(" (deleted)").rsplit('/').next().unwrap_or_default();
@@ -390,4 +398,42 @@ fn go_version(section: &[u8]) -> Option<String> {
     }
     let text = section.get(at..at.checked_add(length.min(64))?)?;
     Some(String::from_utf8_lossy(text).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    const NUMBER_OF_ENTRIES: usize = 2;
+    const UDATA8: u8 = 4;
+
+    /// This test's own program with its unwind table's header changed; where its `main` is.
+    fn own_program(change: impl FnOnce(&mut [u8])) -> Module {
+        let mut file = std::fs::read("/proc/self/exe").expect("its own program");
+        let range = {
+            let elf = ElfFile64::<Endianness>::parse(&*file).expect("an ELF file");
+            let (offset, size) = elf.section_by_name(".eh_frame_hdr").expect("a header").file_range().expect("in it");
+            offset as usize..(offset + size) as usize
+        };
+        change(&mut file[range]);
+        let path = std::env::temp_dir().join(format!("scope-module-{}", std::process::id()));
+        File::create(&path).expect("a file").write_all(&file).expect("room");
+        let module = Module::of_file(&File::open(&path).expect("it"), "/program").expect("a program");
+        std::fs::remove_file(&path).expect("it was there");
+        module
+    }
+
+    #[test]
+    fn an_index_whose_number_of_entries_is_a_lie_is_not_searched() {
+        let honest = own_program(|_| {});
+        assert!(honest.eh_frame_hdr.is_some());
+        let lying = own_program(|header| {
+            header[NUMBER_OF_ENTRIES] = UDATA8;
+            header[8..16].fill(0xff);
+        });
+        assert!(lying.eh_frame_hdr.is_none());
+        let address = honest.symbols.keys().copied().find(|&at| honest.unwind_range(at).is_some()).expect("a function");
+        assert_eq!(lying.unwind_range(address), honest.unwind_range(address), "found without the index");
+    }
 }
