@@ -1,6 +1,6 @@
 // `--children`: what a scoped process starts is scoped from its first call on, by whatever way it is started; and not at
 // all where nobody asked.
-import {realpathSync, statSync, writeFileSync} from 'node:fs';
+import {readFileSync, realpathSync, statSync, writeFileSync} from 'node:fs';
 import {join} from 'node:path';
 import {setTimeout as sleep} from 'node:timers/promises';
 import type {ScopeEvent} from '@scope/api';
@@ -247,15 +247,25 @@ it('are scoped only as many as may be: the others run unscoped, and are counted'
   const program = stage.use(await Program.start('/bin/sh', {cwd: folder}));
   const root = await scope2.attach(program.pid, '--capture', 'fs', '--children');
   const pids: number[] = [];
+  stage.defer('the children', () => {
+    pids.forEach(pid => process.kill(pid, 'SIGKILL'));
+  });
+  const asleep = (pid: number): boolean => readFileSync(`/proc/${pid}/comm`, 'utf8') === 'sleep\n';
   for (let i = 0; i < 5; i += 1) {
     program.send('sleep 60 & echo $!');
-    pids.push(Number(await program.line()));
+    const pid = Number(await program.line());
+    pids.push(pid);
+    // A child has one session until it executes, and another one from there on: for a moment it is in both.
+    await until('the child to sleep', () => asleep(pid));
   }
-  const {sessions} = (await scope2.ask<{sessions: SessionView[]}>('GET', '/v1/sessions')).body;
-  expect(sessions.filter(({childOf, state}) => childOf !== undefined && state === 'Scoped')).toHaveLength(2);
+  const scoped = (pid: number): boolean => maps(pid).some(({path}) => path.includes('scope-ring'));
+  await until('two children to be scoped', async () => {
+    const {sessions} = (await scope2.ask<{sessions: SessionView[]}>('GET', '/v1/sessions')).body;
+    return sessions.filter(({childOf, state}) => childOf !== undefined && state === 'Scoped').length === 2;
+  });
+  expect(pids.filter(scoped)).toEqual(pids.slice(0, 2));
   const [problem] = (await scope2.session(root.id)).problems;
   expect(problem?.message).toMatch(/children of process \d+ so far were not scoped: as many as may be/);
-  pids.forEach(pid => process.kill(pid, 'SIGKILL'));
 });
 
 describe('what a tracer could disturb', () => {
