@@ -33,6 +33,8 @@ export class Program {
   private waiting: (() => void) | undefined;
   private ended: {code: number | null; signal: NodeJS.Signals | null} | undefined;
   private expectedEnd = false;
+  /** What it said when something was wrong: the first line that begins with FAIL. */
+  private failure: string | undefined;
 
   private constructor(file: string, child: ChildProcessWithoutNullStreams, pid: number) {
     this.file = file;
@@ -42,6 +44,7 @@ export class Program {
       const parts = (this.partial + text).split('\n');
       this.partial = parts.pop() ?? '';
       this.lines.push(...parts);
+      this.failure ??= parts.find(line => line.startsWith('FAIL'));
       this.wake();
     });
     child.stderr.setEncoding('utf8').on('data', (text: string) => {
@@ -81,6 +84,11 @@ export class Program {
     return this.ended === undefined;
   }
 
+  /** Unlike `alive`, false at once when it has ended: children that it left behind may hold its pipes. */
+  private isRunning(): boolean {
+    return this.child.exitCode === null && this.child.signalCode === null;
+  }
+
   /** What it wrote to stderr, the last of it. */
   get stderr(): string {
     return this.errors;
@@ -113,8 +121,8 @@ export class Program {
   async line(timeoutMs = PATIENCE_MS): Promise<string> {
     const deadline = performance.now() + timeoutMs;
     for (;;) {
+      this.assertNotFailed();
       const line = this.lines.shift();
-      if (line?.startsWith('FAIL') === true) throw new Error(`${this.describe()}: ${line}`);
       if (line !== undefined) return line;
       if (this.ended !== undefined)
         throw new Error(`${this.describe()} ended: ${JSON.stringify(this.ended)}\n${this.errors}`);
@@ -155,8 +163,7 @@ export class Program {
 
   /** Throws unless it runs and never said FAIL. For programs that are supposed to live through a test. */
   assertAlive(): void {
-    const said = this.lines.find(line => line.startsWith('FAIL'));
-    if (said !== undefined) throw new Error(`${this.describe()}: ${said}`);
+    this.assertNotFailed();
     if (this.ended !== undefined)
       throw new Hopeless(`${this.describe()} died: ${JSON.stringify(this.ended)}\n${this.errors}`);
   }
@@ -165,15 +172,19 @@ export class Program {
   async close(): Promise<void> {
     const died = !this.expectedEnd && this.ended !== undefined && this.ended.signal !== null ? this.ended : undefined;
     this.expectedEnd = true;
-    if (this.ended === undefined) {
+    if (this.isRunning()) {
       this.child.kill('SIGTERM');
-      for (let tries = 0; tries < 50 && this.alive; tries++) await sleep(20);
-      if (this.alive) this.child.kill('SIGKILL');
-      await until(`${this.describe()} to end after SIGKILL`, () => !this.alive);
+      for (let tries = 0; tries < 50 && this.isRunning(); tries++) await sleep(20);
+      if (this.isRunning()) this.child.kill('SIGKILL');
+      await until(`${this.describe()} to end after SIGKILL`, () => !this.isRunning());
     }
     this.child.stdin.destroy();
     if (died !== undefined)
       throw new Error(`${this.describe()} died in the test: ${JSON.stringify(died)}\n${this.errors}`);
+  }
+
+  private assertNotFailed(): void {
+    if (this.failure !== undefined) throw new Hopeless(`${this.describe()}: ${this.failure}`);
   }
 
   private describe(): string {
