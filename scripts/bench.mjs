@@ -4,6 +4,7 @@
 //   --profile     afterwards, where the processor time of the agent and of scoped programs goes
 //   --write       puts the table into docs/bench.md: a whole run only
 // Raw figures are kept in results/. Needs root.
+import './lib/node-version.mjs';
 import {parseArgs} from 'node:util';
 import {join} from 'node:path';
 import {ensurePackages} from './ensure-packages.mjs';

@@ -1,6 +1,7 @@
 // npm run build [-- --no-native]: type-free and fast. swc turns TypeScript into ES modules with decorator metadata
 // (which esbuild can't emit), esbuild bundles them into dist/{agent,controller,cli}.cjs: ES modules keep tree shaking.
 // The native parts are built first, by scripts/build-native.mjs.
+import './lib/node-version.mjs';
 import {execFileSync} from 'node:child_process';
 import {existsSync, mkdirSync, readFileSync, statSync, writeFileSync} from 'node:fs';
 import {join} from 'node:path';

@@ -1,5 +1,6 @@
 // npm run cluster -- up|status|down: starts the harness under test/cluster, which is TypeScript, with nothing but the
 // bundler the project already has.
+import './lib/node-version.mjs';
 import {build} from 'esbuild';
 import {mkdirSync, rmSync} from 'node:fs';
 import {dirname, join} from 'node:path';

@@ -1,5 +1,6 @@
 // npm run demo: from a fresh clone to live events of a running server, and back. As root. Node's own modules only, until
 // the packages are installed; the show itself is test/demo/main.ts.
+import './lib/node-version.mjs';
 import {join} from 'node:path';
 import {ensurePackages} from './ensure-packages.mjs';
 import {StepError, root, run, say, script} from './lib/steps.mjs';

@@ -1,10 +1,10 @@
 // node scripts/ensure-packages.mjs [build] [demo] [test] [suites] [bench] [e2e]: what this machine must have beside Node.js and npm.
-// As root on Debian missing packages are installed, without starting any service; elsewhere they are named exactly.
-// Toolchains that Debian has only in older versions (Rust, Go) are never installed: it says what is missing.
+// As root on Debian what is missing is installed, without starting any service; elsewhere it is named exactly.
 import {accessSync, constants, existsSync, rmSync, writeFileSync} from 'node:fs';
 import {delimiter, join} from 'node:path';
 import {pathToFileURL} from 'node:url';
-import {StepError, output, run, say, script} from './lib/steps.mjs';
+import {StepError, run, say, script} from './lib/steps.mjs';
+import {ensureToolchains, useFetched} from './lib/toolchains.mjs';
 
 /** What is needed for what: a program on PATH (or a file), and the Debian package that brings it. */
 const NEEDS = {
@@ -62,15 +62,18 @@ const NEEDS = {
   },
 };
 
-/** Not in Debian in a version that does: the oldest that works. */
+/** Compilers and the like, by group: the oldest that works (lib/toolchains.mjs knows where each comes from). */
 const TOOLCHAINS = {
-  build: [{program: 'cargo', args: ['--version'], least: [1, 85], how: 'https://rustup.rs, or Debian 13’s cargo'}],
-  test: [{program: 'go', args: ['version'], least: [1, 21], how: 'https://go.dev/dl'}],
+  build: [['cargo', [1, 85]]],
+  test: [['go', [1, 21]]],
   e2e: [
-    {program: 'go', args: ['version'], least: [1, 25], how: 'https://go.dev/dl'},
-    {program: 'kubectl', args: ['version', '--client'], least: [1, 30], how: 'https://kubernetes.io/docs/tasks/tools'},
+    ['go', [1, 25]],
+    ['kubectl', [1, 30]],
   ],
 };
+
+/** Downloads can stutter. */
+const RETRIES = ['-o', 'Acquire::Retries=5'];
 
 const POLICY = '/usr/sbin/policy-rc.d';
 /** invoke-rc.d(8): 101 forbids every action, so that installed servers are not started. */
@@ -78,6 +81,7 @@ const FORBID = '#!/bin/sh\nexit 101\n';
 
 /** Everything that the groups need is there afterwards, or StepError says exactly what is not. */
 export function ensurePackages(groups) {
+  useFetched();
   const missing = missingPackages(groups);
   if (missing.size > 0) {
     if (!canInstall()) throw new StepError(`${naming(missing)}\nAs root on Debian they are installed by themselves.`);
@@ -85,7 +89,8 @@ export function ensurePackages(groups) {
     const still = missingPackages(groups);
     if (still.size > 0) throw new StepError(`Installed, and yet not found: ${naming(still)}`);
   }
-  checkToolchains(groups);
+  const wanted = groups.flatMap(group => TOOLCHAINS[group] ?? []);
+  ensureToolchains(wanted, canInstall() ? install : undefined);
 }
 
 /** Debian package → the programs it is missed for. */
@@ -134,26 +139,12 @@ function install(names) {
   };
   process.once('exit', restore);
   try {
-    run('apt-get update', 'apt-get', ['update', '-qq'], {env});
-    const options = ['-y', '-qq', '--no-install-recommends', '-o', 'Dpkg::Options::=--force-confold'];
+    run('apt-get update', 'apt-get', ['update', '-qq', ...RETRIES], {env});
+    const options = ['-y', '-qq', '--no-install-recommends', '-o', 'Dpkg::Options::=--force-confold', ...RETRIES];
     run(`apt-get install ${names.join(' ')}`, 'apt-get', ['install', ...options, ...names], {env});
   } finally {
     restore();
   }
-}
-
-function checkToolchains(groups) {
-  const faults = groups
-    .flatMap(group => TOOLCHAINS[group] ?? [])
-    .flatMap(({program, args, least, how}) => {
-      const found = /(\d+)\.(\d+)/.exec(output(program, args) ?? '');
-      const wanted = `${program} ≥ ${least.join('.')}`;
-      if (found === null) return [`${wanted} is not on PATH (${how})`];
-      const [major, minor] = [Number(found[1]), Number(found[2])];
-      const ok = major > least[0] || (major === least[0] && minor >= least[1]);
-      return ok ? [] : [`${wanted} is needed, found ${major}.${minor} (${how})`];
-    });
-  if (faults.length > 0) throw new StepError([...new Set(faults)].join('\n'));
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {

@@ -1,6 +1,7 @@
 // npm run fuzz -- [--seconds N] [TARGET...]: each fuzz target of the decoder and the planner in turn, with coverage-guided libFuzzer, then a
 // table of executions and crashes; exit 1 when there was any. Works with the stable toolchain: no cargo-fuzz, no nightly.
 // What was learnt stays in native/target/fuzz/corpus; what crashes is kept in native/target/fuzz/crashes.
+import './lib/node-version.mjs';
 import {spawnSync} from 'node:child_process';
 import {mkdirSync, readdirSync, statSync} from 'node:fs';
 import {join, relative} from 'node:path';

@@ -5,13 +5,14 @@
 //   --name NAME     Default localhost/scope:VERSION.
 //   --output FILE   where the oci-archive goes. Default: the cache, by the hash of everything that goes in; the path is
 //                   printed on stdout, and nothing is built when it is there already.
+import './lib/node-version.mjs';
 import {createHash} from 'node:crypto';
 import {cpSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync} from 'node:fs';
 import {join, resolve} from 'node:path';
 import {parseArgs} from 'node:util';
-import {cacheDir, withBuildah} from './lib/buildah.mjs';
+import {withBuildah} from './lib/buildah.mjs';
 import {addNode, nodeVersion, packageClosure, passwdFile, unpackPackages} from './lib/debian-rootfs.mjs';
-import {root, say, script, StepError} from './lib/steps.mjs';
+import {StepError, cacheDir, root, say, script} from './lib/steps.mjs';
 
 /** What Node and the addon link with, and the certificates that OTLP over TLS is checked by. */
 const BASE_PACKAGES = ['base-files', 'libc6', 'libstdc++6', 'libgcc-s1', 'ca-certificates'];

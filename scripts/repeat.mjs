@@ -1,5 +1,6 @@
 // npm run repeat -- FILE [TIMES] [--only TEXT]: one test file again and again (50 times), until it fails; then its words stay on
 // the screen. For a test that fails now and then: it has found something. Needs what the file needs, and a build.
+import './lib/node-version.mjs';
 import {spawnSync} from 'node:child_process';
 import {join} from 'node:path';
 import {parseArgs} from 'node:util';

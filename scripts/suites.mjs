@@ -4,6 +4,7 @@
 //              redis-replication
 //   --update   writes docs/suites.md
 // What they need is fetched into ~/.cache/scope-test. Takes half an hour; needs root.
+import './lib/node-version.mjs';
 import {parseArgs} from 'node:util';
 import {join} from 'node:path';
 import {ensurePackages} from './ensure-packages.mjs';

@@ -1,6 +1,7 @@
 // npm run torture [-- --rounds N] [--points N|all] [--deaths N] [--only TEXT]: attach and detach N times under load, kill
 // the injector at N points of an attach and of a detach, or after every single operation, kill the agent N times. Without
 // flags as short as in `npm test`. Needs root and a build.
+import './lib/node-version.mjs';
 import {spawnSync} from 'node:child_process';
 import {join} from 'node:path';
 import {parseArgs} from 'node:util';

@@ -1,11 +1,7 @@
 // buildah with a storage of its own, beside the cache: other images of this machine are neither seen nor touched.
 import {mkdirSync, renameSync, rmSync, writeFileSync} from 'node:fs';
-import {homedir} from 'node:os';
 import {dirname, join} from 'node:path';
-import {run} from './steps.mjs';
-
-/** Where built things are kept, outside the tree. */
-export const cacheDir = join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'scope');
+import {cacheDir, run} from './steps.mjs';
 
 /** Calls `build` with a folder to work in and buildah's verbs; whatever happens, nothing of it stays. */
 export function withBuildah(build) {

@@ -28,6 +28,6 @@ function isInstalled() {
 /** Installs the packages that the lock names, unless they are there. */
 export function ensureNodeModules() {
   if (isInstalled()) return;
-  run('npm ci', 'npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error']);
+  run('npm ci', 'npm', ['ci', '--no-audit', '--no-fund', '--fetch-retries', '5', '--loglevel=error']);
   writeFileSync(stamp, lockHash());
 }

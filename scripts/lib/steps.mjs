@@ -2,11 +2,15 @@
 // they run before anything is installed.
 import {spawnSync} from 'node:child_process';
 import {readFileSync} from 'node:fs';
+import {homedir} from 'node:os';
 import {dirname, join} from 'node:path';
 import {fileURLToPath} from 'node:url';
 
 /** The checkout. */
 export const root = join(dirname(fileURLToPath(import.meta.url)), '../..');
+
+/** Where fetched and built things are kept, outside the tree. */
+export const cacheDir = join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'scope');
 
 /** Talk goes to stderr; stdout is for results. */
 export function say(text) {
