@@ -97,6 +97,7 @@ const names = [
   'a musl server',
   'two hundred threads',
   'a container of its own',
+  'signals that are numbered',
   'cancellation through C++ frames, at any instruction',
 ] as const;
 

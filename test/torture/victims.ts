@@ -187,6 +187,7 @@ export const hardships: Readonly<Record<string, Start>> = {
   'a signal every 100 µs, and a profiler’s': signalled('glibc'),
   'a signal every 100 µs, and a profiler’s, glibc of trixie': signalled('glibc-trixie'),
   'a signal every 100 µs, and a profiler’s, musl': signalled('musl'),
+  'signals that are numbered': verifyingItself('queued.c'),
   'handlers that jump out of calls': jumping('glibc'),
   'handlers that jump out of calls, glibc of trixie': jumping('glibc-trixie'),
   'handlers that jump out of calls, musl': jumping('musl'),

@@ -18,7 +18,7 @@ use crate::loading::{self, Loading, Start};
 use crate::mailbox::Mailbox;
 use crate::preflight;
 use crate::procfs::Process;
-use crate::ptrace::{Stop, Tracee};
+use crate::ptrace::{Stop, Tracee, Whose, next_report};
 use crate::refusal::{Refusal, Result};
 use crate::remote::{repair_ignored, repair_interrupted};
 use crate::report;
@@ -154,7 +154,7 @@ impl Follower<'_> {
 
     fn run(&mut self) {
         while !self.processes.is_empty() {
-            while let Some((tid, status)) = next_status() {
+            while let Ok(Some((tid, status))) = next_report(Whose::Any) {
                 self.handle(tid, status);
             }
             for command in self.mailbox.commands() {
@@ -519,19 +519,11 @@ impl Follower<'_> {
         }
         let deadline = Instant::now() + FAREWELL;
         while !self.threads.is_empty() && Instant::now() < deadline {
-            while let Some((tid, status)) = next_status() {
+            while let Ok(Some((tid, status))) = next_report(Whose::Any) {
                 self.handle(tid, status);
             }
             self.mailbox.wait(Some(Duration::from_millis(50)));
         }
         self.mailbox.flush();
     }
-}
-
-/// What a thread or child has to report, if any has.
-fn next_status() -> Option<(i32, i32)> {
-    let mut status = 0;
-    // SAFETY: status outlives the call.
-    let tid = unsafe { libc::waitpid(-1, &raw mut status, libc::__WALL | libc::WNOHANG) };
-    (tid > 0).then_some((tid, status))
 }

@@ -60,6 +60,10 @@ const O_FOLLOW: usize = 1 << libc::PTRACE_EVENT_FORK
     | 1 << libc::PTRACE_EVENT_CLONE
     | 1 << libc::PTRACE_EVENT_EXEC;
 const EVENT_STOP: i32 = 128;
+/// Set in the signal of a stop at a system call (PTRACE_O_TRACESYSGOOD).
+const SYSCALL_BIT: i32 = 0x80;
+/// How waitpid says that a thread is stopped.
+const STOPPED: i32 = 0x7f;
 
 fn call(request: u32, tid: i32, address: usize, data: usize) -> std::result::Result<i64, Error> {
     // SAFETY: every caller passes memory that lives through the call and fits what the request reads or writes.
@@ -80,6 +84,58 @@ fn is_ending(tid: i32) -> bool {
     }
     let status = std::fs::read_to_string(format!("/proc/{tid}/status")).unwrap_or_default();
     status.lines().any(|l| l.starts_with("State:") && (l.contains("Z (") || l.contains("X (")))
+}
+
+/// Of whom a report is asked for.
+#[derive(Clone, Copy, Debug)]
+pub enum Whose {
+    Of(i32),
+    Any,
+}
+
+/// Who has something to report, and what, as waitpid says it; `None` where nobody has. A thread that is about to get a signal is
+/// only looked at: the signal stays with it, and the kernel delivers it should we die before the thread goes on. A report
+/// that is taken takes the signal along (wait_task_stopped in kernel/exit.c clears it), and it would be lost with us.
+///
+/// # Errors
+/// There is no such thread of ours, or none at all.
+pub fn next_report(whose: Whose) -> std::result::Result<Option<(i32, i32)>, Error> {
+    loop {
+        let (kind, id) = match whose {
+            Whose::Of(tid) => (libc::P_PID, tid.cast_unsigned()),
+            Whose::Any => (libc::P_ALL, 0),
+        };
+        // SAFETY: plain integers; zeroed means that nobody reports.
+        let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+        let look = libc::WEXITED | libc::WSTOPPED | libc::WNOHANG | libc::WNOWAIT | libc::__WALL;
+        // SAFETY: info outlives the call.
+        if unsafe { libc::waitid(kind, id, &raw mut info, look) } != 0 {
+            let error = Error::last_os_error();
+            if error.raw_os_error() == Some(libc::EINTR) {
+                continue;
+            }
+            return Err(error);
+        }
+        // SAFETY: what waitid filled in is a report of a child; zero where it filled in none.
+        let (tid, said) = unsafe { (info.si_pid(), info.si_status()) };
+        if tid == 0 {
+            return Ok(None);
+        }
+        let is_event = said >> 8 != 0 || said == libc::SIGTRAP | SYSCALL_BIT;
+        if info.si_code == libc::CLD_TRAPPED && !is_event {
+            return Ok(Some((tid, said << 8 | STOPPED)));
+        }
+        let mut status = 0;
+        // SAFETY: status outlives the call.
+        let taken = unsafe { libc::waitpid(tid, &raw mut status, libc::__WALL | libc::WNOHANG) };
+        if taken == tid {
+            return Ok(Some((tid, status)));
+        }
+        // A SIGKILL ended that stop: the end is what it reports next.
+        if taken < 0 && Error::last_os_error().raw_os_error() != Some(libc::EINTR) {
+            return Err(Error::last_os_error());
+        }
+    }
 }
 
 /// What a thread reported.
@@ -195,15 +251,13 @@ impl Tracee {
         }
         let mut rounds = 0u32;
         loop {
-            let mut status = 0;
-            // SAFETY: status outlives the call.
-            let r = unsafe { libc::waitpid(self.tid, &raw mut status, libc::__WALL | libc::WNOHANG) };
-            if r == self.tid {
-                return Ok(self.classify(status));
-            }
-            if r < 0 && Error::last_os_error().raw_os_error() != Some(libc::EINTR) {
-                self.gone = true;
-                return Ok(Stop::Gone);
+            match next_report(Whose::Of(self.tid)) {
+                Ok(Some((_, status))) => return Ok(self.classify(status)),
+                Ok(None) => {}
+                Err(_) => {
+                    self.gone = true;
+                    return Ok(Stop::Gone);
+                }
             }
             if Instant::now() > deadline {
                 return Err(Refusal::new(
@@ -229,7 +283,7 @@ impl Tracee {
         self.stopped = true;
         let signal = libc::WSTOPSIG(status);
         self.stopped_by = (status >> 16 == EVENT_STOP && signal != libc::SIGTRAP).then_some(signal);
-        if signal == libc::SIGTRAP | 0x80 {
+        if signal == libc::SIGTRAP | SYSCALL_BIT {
             return Stop::Syscall;
         }
         match status >> 16 {
@@ -270,6 +324,11 @@ impl Tracee {
     /// At a `Stop::Event`: job control has stopped the process, and it must stay stopped.
     pub fn is_stopped_by_job_control(&self) -> bool {
         self.stopped_by.is_some()
+    }
+
+    /// At a `Stop::Signal`: the signal is on its way, and no longer among those that wait.
+    pub fn is_about_to_get_a_signal(&self) -> bool {
+        self.stopped && self.signal != 0
     }
 
     /// Leaves a thread of a process that job control has stopped as it is: it reports when it is continued.

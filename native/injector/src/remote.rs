@@ -75,9 +75,9 @@ impl Memory {
 
 /// Makes good what our interrupt did to a thread: some calls (epoll_wait, recv with a timeout, sigtimedwait, semtimedop)
 /// report EINTR for it, although no signal came. Such a thread is set to make its call again. Not when a signal waits
-/// for it: then EINTR is the truth.
+/// for it, or is about to be delivered: then EINTR is the truth.
 pub fn repair_interrupted(process: &Process, tracee: &Tracee, r: &mut Registers) -> Result<bool> {
-    if r.orig_rax.cast_signed() < 0 || r.rax.cast_signed() != EINTR {
+    if r.orig_rax.cast_signed() < 0 || r.rax.cast_signed() != EINTR || tracee.is_about_to_get_a_signal() {
         return Ok(false);
     }
     let status: Status = process.status_of(&format!("task/{}/status", tracee.tid))?;
