@@ -132,12 +132,27 @@ it('events -f tells what happens while it happens', async () => {
   await scope.attach(program.pid);
   const env = {HOME: scope.home, SCOPE_SOCKET: scope.socket};
   const live = stage.use(
-    await Program.start(product.command(), {args: ['events', '-f', '--event', 'fs.open', '-o', 'json'], env}),
+    await Program.start(product.command(), {
+      args: [
+        'events',
+        '-f',
+        '--last',
+        '1',
+        '--pid',
+        `${program.pid}`,
+        '--event',
+        'process.scoped,fs.open',
+        '-o',
+        'json',
+      ],
+      env,
+    }),
   );
-  await new Promise(resolve => setTimeout(resolve, 1000));
+  const next = async (): Promise<unknown> => JSON.parse(await live.line());
+  // The past one: from there on it follows.
+  expect(await next()).toMatchObject({event: 'process.scoped', process: {pid: program.pid}});
   program.send('go');
-  const first = JSON.parse(await live.line()) as {event: string; process: {pid: number}};
-  expect(first).toMatchObject({event: 'fs.open', process: {pid: program.pid}});
+  expect(await next()).toMatchObject({event: 'fs.open', process: {pid: program.pid}});
   live.signal('SIGINT');
   await live.finish();
 });
@@ -194,6 +209,7 @@ describe('for the eye and for the pipe', () => {
   it.each([
     [['atach', '1'], 2, /unknown command 'atach'\n\(Did you mean attach\?\)/],
     [['events', '--folow'], 2, /unknown option '--folow'\n\(Did you mean --follow\?\)/],
+    [['events', '--pid', 'nginx'], 2, /--pid takes a PID, not: nginx/],
     [['events', '-e', 'http'], 2, /Did you mean http\.\*\?/],
     [['attach', '1', '--capture', 'htpp'], 2, /Did you mean http\?/],
     [['history', 'shwo'], 2, /Did you mean show\?/],

@@ -103,6 +103,7 @@ function addLooking(program: Command, context: CommandContext): void {
     .option('-n, --last <count>', 'begin with so many past ones (default: 20; with -f 0)', parseCount(0))
     .option('-e, --event <globs>', 'only events of these names: http.*,dns.query', collect)
     .option('-s, --session <ids>', 'only of these sessions, past ones too', collect)
+    .option('--pid <pids>', 'only of these PIDs', collect)
     .option('-p, --process <globs>', 'only of these PIDs or names', collect)
     .option('-m, --match <key=glob>', 'only where an attribute matches: url.path=/api/*', collect)
     .option(
@@ -113,7 +114,7 @@ function addLooking(program: Command, context: CommandContext): void {
     .addHelpText(
       'after',
       examples([
-        ['sudo scope events -f -e http.exchange,net.error', ''],
+        ['sudo scope events -f --pid 812 -e http.exchange,net.error', ''],
         ['sudo scope events -f -m "http.response.status_code=5*"', ''],
         ['sudo scope events -n 1000 -o json | jq .attributes', ''],
       ]),

@@ -71,7 +71,7 @@ export function refuseProcess(facts: ProcessFacts, context: RefusalContext): Sco
 export function alreadyScoped(pid: number, name: string, session: string): ScopeError {
   return new ScopeError('AlreadyScoped', `Process ${pid} (${name}) is already scoped.`, {
     details: {pid, session},
-    advice: `See its events with \`scope events --process ${pid}\`, or end it with \`scope detach ${pid}\`.`,
+    advice: `See its events with \`scope events --pid ${pid}\`, or end it with \`scope detach ${pid}\`.`,
   });
 }
 

@@ -92,7 +92,7 @@ export const REASON_TABLE: Readonly<Record<Reason, ReasonRow>> = {
     'ignore',
     5,
     'The process is scoped already.',
-    'See its events with `scope events --process PID`, or end it with `scope detach PID`.',
+    'See its events with `scope events --pid PID`, or end it with `scope detach PID`.',
   ),
   NotScoped: row('ignore', 5, 'The process is not scoped.', 'See `scope ps` for what is scoped.'),
   UnsupportedArchitecture: row('stall', 6, 'The processor is not supported.', 'Only x86-64 is supported so far.'),

@@ -84,5 +84,5 @@ function summary({pid, process, attachment, id}: SessionView): string {
   const pause = attachment === undefined ? '' : `, paused for ${duration(attachment.stopMicroseconds / 1e6)}`;
   const sites =
     attachment === undefined ? '' : `: ${attachment.sites.hooked} of ${attachment.sites.found} call sites hooked`;
-  return `Scoped ${process.name} (${pid}) as ${id}${sites}${pause}.\nSee: scope events -f --process ${pid}   End: scope detach ${pid}`;
+  return `Scoped ${process.name} (${pid}) as ${id}${sites}${pause}.\nSee: scope events -f --pid ${pid}   End: scope detach ${pid}`;
 }

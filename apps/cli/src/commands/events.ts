@@ -15,6 +15,7 @@ export interface EventsFlags {
   readonly last?: number;
   readonly event?: readonly string[];
   readonly session?: readonly string[];
+  readonly pid?: readonly string[];
   readonly process?: readonly string[];
   readonly match?: readonly string[];
   readonly output?: OutputFormat;
@@ -87,17 +88,21 @@ async function stream(
   }
 }
 
-function filterSpec({event, session, process, match}: EventsFlags): EventFilterSpec {
+function filterSpec({event, session, pid, process, match}: EventsFlags): EventFilterSpec {
   const attributes = (match ?? []).map((pair): [string, string] => {
     const at = pair.indexOf('=');
     if (at < 1) throw new ScopeError('InvalidArgument', `--match takes KEY=GLOB, not: ${pair}`);
     return [pair.slice(0, at), pair.slice(at + 1)];
   });
   for (const glob of event ?? []) refuseUnknownEvent(glob);
+  for (const one of pid ?? []) {
+    if (!/^[1-9]\d*$/.test(one)) throw new ScopeError('InvalidArgument', `--pid takes a PID, not: ${one}`);
+  }
+  const processes = [...(pid ?? []), ...(process ?? [])];
   return {
     ...(event && {events: event}),
     ...(session && {sessions: session}),
-    ...(process && {processes: process}),
+    ...(processes.length > 0 && {processes}),
     ...(attributes.length > 0 && {attributes: Object.fromEntries(attributes)}),
   };
 }
