@@ -16,7 +16,7 @@ describe('a figure and its bar', () => {
   });
 
   it('a flawed one meets none, and says why', () => {
-    const flawed = {...pause, flaw: flawOf(7), earlierBar: {atMost: 6}};
+    const flawed = {...pause, flaw: flawOf(7)};
     expect(isMet(flawed)).toBe(false);
     expect(rowOf(flawed).slice(-2)).toEqual(['MISSED', '7 records lost; longest: 4 ms']);
     expect(flawOf(0)).toBeUndefined();
@@ -33,15 +33,5 @@ describe('a figure and its bar', () => {
       '',
     ]);
     expect(rowOf(pause)).toHaveLength(COLUMNS.length);
-  });
-
-  it('names the earlier bar only where it alone is met', () => {
-    const earlierBar = {atMost: 6};
-    expect(rowOf({...pause, earlierBar}).at(-1)).toBe('longest: 4 ms');
-    expect(rowOf({...pause, earlierBar, value: 5}).slice(-2)).toEqual([
-      'MISSED',
-      'longest: 4 ms; the earlier bar, ≤ 6, is met',
-    ]);
-    expect(rowOf({...pause, earlierBar, value: 7}).slice(-2)).toEqual(['MISSED', 'longest: 4 ms']);
   });
 });

@@ -9,8 +9,6 @@ export interface Figure {
   readonly spread?: number;
   /** What it is held to. */
   readonly bar?: Bar;
-  /** The milder one that it was held to before: named where it is the only one that is met. */
-  readonly earlierBar?: Bar;
   /** Why it is no measure of what the bar asks for, and so meets none: records were lost, say. */
   readonly flaw?: string | undefined;
   readonly note?: string;
@@ -43,13 +41,10 @@ export const COLUMNS = ['what', 'figure', 'spread', 'bar', '', 'note'] as const;
 
 /** A cell for each of COLUMNS. */
 export function rowOf(figure: Figure): string[] {
-  const {what, value, unit, bar, earlierBar, spread, flaw = '', note = ''} = figure;
+  const {what, value, unit, bar, spread, flaw = '', note = ''} = figure;
   const met = isMet(figure);
   const verdict = met === undefined ? '' : met ? 'met' : 'MISSED';
-  const isEarlierMet = met === false && flaw === '' && earlierBar !== undefined && reaches(value, earlierBar);
-  const notes = [flaw, note, isEarlierMet ? `the earlier bar, ${limit(earlierBar)}, is met` : ''].filter(
-    text => text !== '',
-  );
+  const notes = [flaw, note].filter(text => text !== '');
   return [
     what,
     `${digits(value)} ${unit}`,

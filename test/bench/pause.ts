@@ -2,6 +2,7 @@
 // does nothing but read the clock; beside it what that thread sees of a debugger that attaches and leaves again. What it
 // sees without any of them, in the same time, is the machine's own noise.
 import {setTimeout as sleep} from 'node:timers/promises';
+import {CpuCgroup} from '../support/cpu-cgroup';
 import type {InjectorReply, InjectorVerb} from '../support/injector';
 import {inject} from '../support/injector';
 import {succeed} from '../support/program';
@@ -13,16 +14,22 @@ import {median, spread} from './statistics';
 
 const MOMENT_MS = 150;
 
+/** Processors that a pod with a limit of 500m gets. */
+const QUOTA = 0.5;
+
 interface Crowd {
   readonly threads: number;
-  readonly bar: Bar;
-  readonly earlierBar?: Bar;
+  readonly bar?: Bar;
+  /** It has QUOTA processors and uses them up: the pause holds whatever it is throttled meanwhile. */
+  readonly hasQuota?: boolean;
 }
 
 const CROWDS: readonly Crowd[] = [
-  {threads: 1, bar: {atMost: 1}, earlierBar: {atMost: 2}},
-  {threads: 100, bar: {atMost: 3}, earlierBar: {atMost: 6}},
-  {threads: 1_000, bar: {atMost: 20}},
+  {threads: 1, bar: {atMost: 2}},
+  {threads: 100, bar: {atMost: 6}},
+  {threads: 1_000},
+  {threads: 1, hasQuota: true},
+  {threads: 100, hasQuota: true},
 ];
 
 /** One that the injector carried out: on a busy machine it gives up where a thread gets no processor to stop on. */
@@ -42,10 +49,12 @@ interface Pauses {
 }
 
 /** Milliseconds, one of each kind a round; of gdb's, which takes its time, fewer. */
-async function measure(threads: number, rounds: number, gdbRounds: number): Promise<Pauses> {
+async function measure({threads, hasQuota = false}: Crowd, rounds: number, gdbRounds: number): Promise<Pauses> {
   const stage = new Stage();
   try {
+    const group = hasQuota ? stage.use(new CpuCgroup(QUOTA)) : undefined;
     const {program} = await startTester(stage, 'gap.c', {args: [String(threads)]});
+    group?.add(program.pid);
     const pauses: Pauses = {reported: [], felt: [], detach: [], noise: [], gdb: []};
     const gapDuring = async <T>(act: () => Promise<T>): Promise<{gap: number; result: T}> => {
       await program.ask('reset', 'reset');
@@ -70,9 +79,10 @@ async function measure(threads: number, rounds: number, gdbRounds: number): Prom
   }
 }
 
-async function pauseOf({threads, ...bars}: Crowd, {quick, say}: BenchOptions): Promise<Figure[]> {
-  const {reported, felt, detach, noise, gdb} = await measure(threads, quick ? 5 : 30, quick ? 1 : 5);
-  const crowd = threads === 1 ? '1 thread' : `${threads} threads`;
+async function pauseOf(crowdOf: Crowd, {quick, say}: BenchOptions): Promise<Figure[]> {
+  const {threads, bar, hasQuota = false} = crowdOf;
+  const {reported, felt, detach, noise, gdb} = await measure(crowdOf, quick ? 5 : 30, quick ? 1 : 5);
+  const crowd = `${threads === 1 ? '1 thread' : `${threads} threads`}${hasQuota ? `, a quota of ${QUOTA} processors` : ''}`;
   say(`pause at attach, ${crowd}: ${median(reported).toFixed(2)} ms reported, ${median(felt).toFixed(2)} ms felt`);
   say(`pause at an attach of gdb, ${crowd}: ${median(gdb).toFixed(2)} ms felt`);
   return [
@@ -81,7 +91,7 @@ async function pauseOf({threads, ...bars}: Crowd, {quick, say}: BenchOptions): P
       value: median(reported),
       spread: spread(reported),
       unit: 'ms',
-      ...bars,
+      ...(bar !== undefined && {bar}),
       note: `longest of ${reported.length}: ${Math.max(...reported).toFixed(2)} ms; detach ${median(detach).toFixed(2)} ms`,
       raw: {reported, detach},
     },
