@@ -63,7 +63,7 @@ whenCluster('scoping running pods', () => {
         ({eventName, attributes}) =>
           eventName === 'http.exchange' &&
           attributes['url.path'] === '/by-label' &&
-          attributes['scope.role'] === 'server',
+          attributes['scope.http.role'] === 'server',
       );
     await until('the records at the collector', 60_000, () =>
       Promise.resolve(ofPath().length >= REQUESTS || undefined),

@@ -1,7 +1,8 @@
 // Two threads that start children without pause, by posix_spawn, vfork and fork: each birth is told once, and what a child
 // does to its descriptors before it executes is never taken for its parent's doing.
 import {setTimeout as sleep} from 'node:timers/promises';
-import {Scope, ofKind} from '../support/scope';
+import type {ScopeEvent} from '@scope/api';
+import {Scope, carriedBy, ofKind} from '../support/scope';
 import {startTester} from '../support/servers';
 import {Stage} from '../support/stage';
 import {until} from '../support/until';
@@ -43,15 +44,17 @@ it('tells each birth once, and keeps children and parent apart', async () => {
   expect(events.filter(ofKind('process.exec'))).toEqual([]);
 
   const closes = events.filter(ofKind('fs.close', 'net.close'));
-  const ends = closes.filter(({attributes}) => attributes['scope.close.reason'] !== 'unscoped');
+  const reasonOf = ({attributes}: ScopeEvent): unknown =>
+    attributes['scope.fs.close.reason'] ?? attributes['scope.net.close.reason'];
+  const ends = closes.filter(close => reasonOf(close) !== 'unscoped');
   // dup2 of a child's onto 1, and its closing of the parent's pipe, happened in a table of its own.
-  expect(new Set(ends.map(({attributes}) => attributes['scope.close.reason']))).toEqual(new Set(['close']));
+  expect(new Set(ends.map(reasonOf))).toEqual(new Set(['close']));
   // Of what was opened before the attach the kind may not be known.
   const whole = ends.filter(({attributes}) => attributes['scope.adopted'] !== true);
   expect(whole.filter(({attributes}) => !String(attributes['file.path']).startsWith('pipe:'))).toEqual([]);
   expect(Math.abs(ends.length - 2 * pids.length)).toBeLessThanOrEqual(2 * UNDER_WAY);
   // What each child has said: "child N\n".
-  const heard = ends.filter(({attributes}) => Number(attributes['scope.read.bytes']) > 0);
+  const heard = ends.filter(close => carriedBy([close]).read > 0);
   expect(Math.abs(heard.length - pids.length)).toBeLessThanOrEqual(UNDER_WAY);
-  for (const {attributes} of heard) expect(attributes['scope.write.bytes']).toBe(0);
+  expect(carriedBy(heard).written).toBe(0);
 });

@@ -74,11 +74,11 @@ async function bytesInto(root: SessionView, path: string, bytes: number): Promis
       (await childrenOf(root)).flatMap(session => scope.events(session)),
       path,
     );
-    return sum(seen.filter(ofKind('fs.close')), 'scope.write.bytes') >= bytes;
+    return sum(seen.filter(ofKind('fs.close')), 'scope.fs.write.bytes') >= bytes;
   }).catch((thrown: unknown) => {
     throw new Error(`of ${path} was seen: ${JSON.stringify(seen)}`, {cause: thrown});
   });
-  expect(sum(seen.filter(ofKind('fs.close')), 'scope.write.bytes')).toBe(bytes);
+  expect(sum(seen.filter(ofKind('fs.close')), 'scope.fs.write.bytes')).toBe(bytes);
   expect(seen.some(ofKind('fs.open'))).toBe(true);
 }
 
@@ -103,7 +103,7 @@ describe.each(Object.entries(libcs))('of a C program with %s', (what, find) => {
         way,
         isTheChild: session.pid === pid,
         opened: events.filter(ofKind('fs.open')).length,
-        written: sum(events.filter(ofKind('fs.close')), 'scope.write.bytes'),
+        written: sum(events.filter(ofKind('fs.close')), 'scope.fs.write.bytes'),
         pids: [...new Set(events.map(({process}) => process.pid))],
         state: session.state,
         lost: session.counts.lost,

@@ -40,17 +40,17 @@ it('counts neither the quiet before a request, nor says that an answer came with
   });
   expect(exchanges).toHaveLength(2 * ROUNDS);
   for (const role of ['server', 'client']) {
-    const own = exchanges.filter(({attributes}) => attributes['scope.role'] === role);
+    const own = exchanges.filter(({attributes}) => attributes['scope.http.role'] === role);
     expect(own).toHaveLength(ROUNDS);
     for (const [round, event] of own.entries()) expect(faultsIn(event, began[round] ?? 0)).toEqual([]);
   }
 });
 
 function faultsIn({time, attributes}: ScopeEvent, beganMs: number): string[] {
-  const duration = Number(attributes['scope.duration']);
+  const duration = Number(attributes['scope.http.duration']);
   const first = Number(attributes['scope.http.first_byte']);
   const late = (Date.parse(time) - beganMs) / 1000;
-  const what = `${String(attributes['scope.role'])}: began after ${late}, first byte after ${first}, whole ${duration}`;
+  const what = `${String(attributes['scope.http.role'])}: began after ${late}, first byte after ${first}, whole ${duration}`;
   const isRight =
     late >= -0.01 && late < QUIET / 2 && first >= THINKS && first <= duration && duration < THINKS + QUIET / 2;
   return isRight ? [] : [what];

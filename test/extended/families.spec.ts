@@ -41,8 +41,8 @@ const about = (name: string): ScopeEvent[] =>
   events.filter(({attributes}) => attributes['file.path'] === join(folder, name));
 
 const counts = ({attributes}: ScopeEvent): unknown => ({
-  read: [attributes['scope.read.calls'] ?? 0, attributes['scope.read.bytes'] ?? 0],
-  write: [attributes['scope.write.calls'] ?? 0, attributes['scope.write.bytes'] ?? 0],
+  read: [attributes['scope.fs.read.calls'] ?? 0, attributes['scope.fs.read.bytes'] ?? 0],
+  write: [attributes['scope.fs.write.calls'] ?? 0, attributes['scope.fs.write.bytes'] ?? 0],
 });
 
 /** The last close of the file: what its one or several descriptors carried in all. */
@@ -145,17 +145,17 @@ describe('messages', () => {
   it('of every kind through a datagram pair', () => {
     // send, sendto, sendmsg and three by sendmmsg.
     const bytes = 201 + 202 + 203 + 210 + 211 + 212;
-    const [from] = unix().filter(({attributes}) => attributes['scope.write.bytes'] === bytes);
-    const [to] = unix().filter(({attributes}) => attributes['scope.read.bytes'] === bytes);
-    expect(from?.attributes).toMatchObject({'scope.write.bytes': bytes});
-    expect(to?.attributes).toMatchObject({'scope.read.bytes': bytes});
+    const [from] = unix().filter(({attributes}) => attributes['scope.net.transmit.bytes'] === bytes);
+    const [to] = unix().filter(({attributes}) => attributes['scope.net.receive.bytes'] === bytes);
+    expect(from?.attributes).toMatchObject({'scope.net.transmit.bytes': bytes, 'scope.net.role': 'peer'});
+    expect(to?.attributes).toMatchObject({'scope.net.receive.bytes': bytes, 'scope.net.role': 'peer'});
   });
 
   it('through a named unix socket, by accept4', () => {
-    const [called] = unix().filter(({attributes}) => attributes['scope.read.bytes'] === 241);
-    const [caller] = unix().filter(({attributes}) => attributes['scope.write.bytes'] === 241);
-    expect(called?.attributes).toMatchObject({'scope.role': 'server'});
-    expect(caller?.attributes).toMatchObject({'scope.role': 'client'});
+    const [called] = unix().filter(({attributes}) => attributes['scope.net.receive.bytes'] === 241);
+    const [caller] = unix().filter(({attributes}) => attributes['scope.net.transmit.bytes'] === 241);
+    expect(called?.attributes).toMatchObject({'scope.net.role': 'server'});
+    expect(caller?.attributes).toMatchObject({'scope.net.role': 'client'});
   });
 });
 
@@ -171,26 +171,31 @@ describe.each([
 
   it('a TCP listener', () => {
     expect(of('net.listen', 'tcp')).toHaveLength(1);
-    expect(of('net.listen', 'tcp')[0]?.attributes).toMatchObject({'network.local.address': address});
+    expect(of('net.listen', 'tcp')[0]?.attributes).toMatchObject({
+      'network.local.address': address,
+      'scope.net.role': 'listener',
+    });
   });
 
-  it('a TCP connection, from both ends; a look with MSG_PEEK moves nothing', () => {
+  it('a TCP connection, from both ends; a look with MSG_PEEK is no call', () => {
     const closes = of('net.close', 'tcp').filter(
-      ({attributes}) => attributes['network.peer.port'] !== undefined && attributes['scope.role'] !== undefined,
+      ({attributes}) => attributes['network.peer.port'] !== undefined && attributes['scope.net.role'] !== undefined,
     );
-    const called = closes.find(({attributes}) => attributes['scope.role'] === 'server');
+    const called = closes.find(({attributes}) => attributes['scope.net.role'] === 'server');
     const caller = closes.find(
-      ({attributes}) => attributes['scope.role'] === 'client' && Number(attributes['network.peer.port']) !== 1,
+      ({attributes}) => attributes['scope.net.role'] === 'client' && Number(attributes['network.peer.port']) !== 1,
     );
     expect(called?.attributes).toMatchObject({
-      'scope.read.bytes': 221,
-      'scope.write.bytes': 222,
+      'scope.net.receive.bytes': 221,
+      // The one that got them, and the one that met the end.
+      'scope.net.receive.calls': 2,
+      'scope.net.transmit.bytes': 222,
       'network.local.address': address,
       'network.peer.address': address,
     });
     expect(caller?.attributes).toMatchObject({
-      'scope.read.bytes': 222,
-      'scope.write.bytes': 221,
+      'scope.net.receive.bytes': 222,
+      'scope.net.transmit.bytes': 221,
       'network.peer.port': called?.attributes['network.local.port'],
       'network.local.port': called?.attributes['network.peer.port'],
     });
@@ -200,8 +205,8 @@ describe.each([
   });
 
   it('datagrams by sendto and recvfrom', () => {
-    expect(sum(of('net.close', 'udp'), 'scope.write.bytes')).toBe(231);
-    expect(sum(of('net.close', 'udp'), 'scope.read.bytes')).toBe(231);
+    expect(sum(of('net.close', 'udp'), 'scope.net.transmit.bytes')).toBe(231);
+    expect(sum(of('net.close', 'udp'), 'scope.net.receive.bytes')).toBe(231);
   });
 });
 

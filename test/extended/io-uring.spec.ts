@@ -58,7 +58,7 @@ it('a process that uses it: check, inspect, attach, ps and history say so; its i
     expect(session.problems).toMatchObject([{reason: 'PartlySeen'}]);
     const files = scope.events(session).filter(ofKind('fs.close'));
     const null_ = files.filter(({attributes}) => attributes['file.path'] === '/dev/null');
-    expect([null_.length, sum(null_, 'scope.write.bytes')]).toEqual([1, 0]);
+    expect([null_.length, sum(null_, 'scope.fs.write.bytes')]).toEqual([1, 0]);
     expect((await scope.command(['history', 'show', session.id])).stdout).toMatch(/^Problem +PartlySeen: /m);
     expect(faultsSince(before, {descriptors: 'ours'})).toEqual([]);
     await program.ask('write', 'written');

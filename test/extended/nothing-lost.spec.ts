@@ -14,7 +14,7 @@ import type {Family} from '../support/ledger';
 import {FAMILIES, ledgerOf} from '../support/ledger';
 import {statusField} from '../support/proc';
 import {startRedisLoad} from '../support/redis-load';
-import {Scope, ofKind, sum} from '../support/scope';
+import {Scope, carriedBy, ofKind, sum} from '../support/scope';
 import {startNginx, startRedis, startTester} from '../support/servers';
 import {Stage} from '../support/stage';
 import {until} from '../support/until';
@@ -41,9 +41,8 @@ const sumOf = (counts: Readonly<Record<string, number>>, ...names: readonly stri
 
 /** Bytes that the events tell of these descriptors, with those that they say are lost. */
 const toldAndLost = (closes: readonly ScopeEvent[], lost: Readonly<Record<string, number>>): object => ({
-  read: sum(closes, 'scope.read.bytes') + sumOf(lost, 'readBytes', 'recvBytes', 'transferBytes', 'untoldReadBytes'),
-  written:
-    sum(closes, 'scope.write.bytes') + sumOf(lost, 'writeBytes', 'sendBytes', 'transferBytes', 'untoldWriteBytes'),
+  read: carriedBy(closes).read + sumOf(lost, 'readBytes', 'recvBytes', 'transferBytes', 'untoldReadBytes'),
+  written: carriedBy(closes).written + sumOf(lost, 'writeBytes', 'sendBytes', 'transferBytes', 'untoldWriteBytes'),
 });
 
 /** What the session's end and the agent's metrics say is lost is what its events said, by kind, and the process is whole. */
@@ -112,9 +111,9 @@ describe('redis, by INFO', () => {
     const sockets = events.filter(ofKind('net.close'));
     expect({
       connections: events.filter(ofKind('net.open')).length,
-      readCalls: sum(sockets, 'scope.read.calls'),
-      read: sum(sockets, 'scope.read.bytes'),
-      written: sum(sockets, 'scope.write.bytes'),
+      readCalls: sum(sockets, 'scope.net.receive.calls'),
+      read: sum(sockets, 'scope.net.receive.bytes'),
+      written: sum(sockets, 'scope.net.transmit.bytes'),
     }).toEqual({
       connections: grown('total_connections_received'),
       readCalls: grown('total_reads_processed'),
@@ -125,8 +124,8 @@ describe('redis, by INFO', () => {
     // No event tells commands: the client's own count, with the first INFO, is what redis counted of the same.
     expect(grown('total_commands_processed')).toBe(2 * load.done + 1);
     const bytes = load.bytes();
-    expect(sum(sockets, 'scope.read.bytes')).toBe(bytes.written + second.requestBytes);
-    expect(sum(sockets, 'scope.write.bytes')).toBe(bytes.read + second.answerBytes);
+    expect(sum(sockets, 'scope.net.receive.bytes')).toBe(bytes.written + second.requestBytes);
+    expect(sum(sockets, 'scope.net.transmit.bytes')).toBe(bytes.read + second.answerBytes);
     expect(faultsSince(before, {descriptors: 'ours'})).toEqual([]);
   });
 
@@ -287,7 +286,7 @@ describe.each([
       expect(sumOf(lost, 'readBytes', 'writeBytes')).toBeLessThanOrEqual(WORDS_BYTES);
     }
     // Of what was opened, what is told is at most what was.
-    const opens = events.filter(ofKind('net.open')).filter(({attributes}) => attributes['scope.role'] === 'server');
+    const opens = events.filter(ofKind('net.open')).filter(({attributes}) => attributes['scope.net.role'] === 'server');
     expect(opens.length).toBeLessThanOrEqual(to.called - from.called);
     expect(faultsSince(before, {descriptors: 'ours'})).toEqual([]);
     await program.ask('quit', 'paused', 60_000);

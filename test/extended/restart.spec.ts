@@ -15,7 +15,7 @@ import {io, maps} from '../support/proc';
 import type {Program} from '../support/program';
 import {run} from '../support/program';
 import {startRedisLoad} from '../support/redis-load';
-import {Scope, ofKind, sum} from '../support/scope';
+import {Scope, carriedBy, ofKind} from '../support/scope';
 import {startNginx, startRedis, startTester} from '../support/servers';
 import {Stage} from '../support/stage';
 import {until} from '../support/until';
@@ -47,8 +47,8 @@ function bytesOf(events: readonly ScopeEvent[]): {read: number; written: number}
   const lost = (...names: readonly string[]): number =>
     events.reduce((total, event) => names.reduce((all, name) => all + (event.lost?.[name] ?? 0), total), 0);
   return {
-    read: sum(closes, 'scope.read.bytes') + lost('readBytes', 'recvBytes', 'transferBytes', 'untoldReadBytes'),
-    written: sum(closes, 'scope.write.bytes') + lost('writeBytes', 'sendBytes', 'transferBytes', 'untoldWriteBytes'),
+    read: carriedBy(closes).read + lost('readBytes', 'recvBytes', 'transferBytes', 'untoldReadBytes'),
+    written: carriedBy(closes).written + lost('writeBytes', 'sendBytes', 'transferBytes', 'untoldWriteBytes'),
   };
 }
 
@@ -157,7 +157,7 @@ describe('a program that moves bytes by every call', () => {
     expect(losses?.records).toBeGreaterThan(1000);
     const [gap] = gaps(scope.events(session));
     expect(gap?.lost?.records).toBeGreaterThan(1000);
-    expect(gap?.attributes['scope.duration']).toBeGreaterThan(2.5);
+    expect(gap?.attributes['scope.lost.duration']).toBeGreaterThan(2.5);
   });
 
   it('whose scope another build made: that is read to its end, then replaced', async () => {

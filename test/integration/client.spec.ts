@@ -72,7 +72,7 @@ it('every request that it counted is one http.exchange in the client’s role', 
   const exchanges = scope.events(session).filter(ofKind('http.exchange')).filter(isBetween(since));
   expect(exchanges).toHaveLength(second - first + 2);
   for (const {attributes} of exchanges) {
-    expect(attributes).toMatchObject({'scope.role': 'client', 'http.request.method': 'GET', 'server.port': port});
+    expect(attributes).toMatchObject({'scope.http.role': 'client', 'http.request.method': 'GET', 'server.port': port});
   }
   const [nothing, slow] = exchanges.slice(-2);
   expect(nothing?.attributes).toMatchObject({'url.path': '/nothing', 'http.response.status_code': 404});

@@ -34,7 +34,7 @@ it('a name that is found, and one that is not, are dns.query events', async () =
   const [found, missing] = queries;
   expect(found?.attributes).toMatchObject({'dns.question.name': 'scope.test', 'dns.answers': ['192.0.2.7']});
   expect(missing?.attributes).toMatchObject({'dns.question.name': 'nowhere.scope.test', 'error.type': 'NXDOMAIN'});
-  expect(queries.every(({attributes}) => Number(attributes['scope.duration']) >= 0)).toBe(true);
+  expect(queries.every(({attributes}) => Number(attributes['scope.dns.duration']) >= 0)).toBe(true);
   const ended = await scope.detach(program.pid);
   expect(ended.counts.lost).toBe(0);
 });

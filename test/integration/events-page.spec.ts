@@ -49,8 +49,8 @@ beforeAll(async () => {
   const first = await startProgram();
   const whole = await scope.attach(first.pid, ...EVERYTHING);
   await first.ask('everything', 'order');
-  await scope.event(whole, 'what is still open, after ten seconds', ofKind('fs.progress'));
-  await scope.event(whole, 'what is still connected, after ten seconds', ofKind('net.progress'));
+  await scope.event(whole, 'what is still open, after ten seconds', ofKind('fs.io'));
+  await scope.event(whole, 'what is still connected, after ten seconds', ofKind('net.io'));
   first.send('end');
   await first.finish();
 

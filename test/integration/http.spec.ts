@@ -73,7 +73,7 @@ it('a connection that was open before the attach: the next request on it is seen
     'http.request.method': 'GET',
     'url.path': '/echo',
     'http.response.status_code': 200,
-    'scope.role': 'server',
+    'scope.http.role': 'server',
     'network.protocol.version': '1.1',
   });
 });

@@ -4,7 +4,7 @@ import {faultsSince, footprint} from '../support/intact';
 import type {Io} from '../support/proc';
 import {io, ioBetween} from '../support/proc';
 import {startRedisLoad} from '../support/redis-load';
-import {Scope, ofKind, sum} from '../support/scope';
+import {Scope, carriedBy, ofKind} from '../support/scope';
 import {startRedis} from '../support/servers';
 import {Stage} from '../support/stage';
 import {until} from '../support/until';
@@ -68,12 +68,8 @@ it('is attached to by name under load; what its descriptors carried is what the 
   const closed = events.filter(ofKind('fs.close', 'net.close'));
   // It reads and writes its sockets by read(2) and write(2), which the kernel counts here too. A read of 0 bytes, which is
   // a connection's end, counts both here and there.
-  expect({
-    rchar: sum(closed, 'scope.read.bytes'),
-    wchar: sum(closed, 'scope.write.bytes'),
-    syscr: sum(closed, 'scope.read.calls'),
-    syscw: sum(closed, 'scope.write.calls'),
-  }).toEqual(ioBetween(counted, atEnd));
+  const {read: rchar, written: wchar, readCalls: syscr, writeCalls: syscw} = carriedBy(closed);
+  expect({rchar, wchar, syscr, syscw}).toEqual(ioBetween(counted, atEnd));
   const opened = events.filter(ofKind('net.open')).filter(({attributes}) => attributes['network.local.port'] === port);
   expect(opened).toHaveLength(3);
 

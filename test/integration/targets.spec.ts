@@ -54,7 +54,7 @@ afterEach(async () => {
 });
 
 const served = ({event, attributes}: ScopeEvent): boolean =>
-  event === 'http.exchange' && attributes['scope.role'] === 'server';
+  event === 'http.exchange' && attributes['scope.http.role'] === 'server';
 
 /** The program's counters at a moment in which it makes no calls: between them `act` runs undisturbed. */
 async function atRest<T>(
@@ -152,15 +152,15 @@ describe.each(Object.entries(cases))('%s', (_, {start, io: counts, isGo = false}
       ({attributes}) => attributes['network.local.port'] === port && attributes['network.peer.port'] !== undefined,
     );
     // What the client counted on its sockets is what the server's sockets carried.
-    expect(sum(ours, 'scope.read.bytes')).toBe(sent.written - sentBefore.written);
-    expect(sum(ours, 'scope.write.bytes')).toBe(sent.read - sentBefore.read);
+    expect(sum(ours, 'scope.net.receive.bytes')).toBe(sent.written - sentBefore.written);
+    expect(sum(ours, 'scope.net.transmit.bytes')).toBe(sent.read - sentBefore.read);
 
     // What the kernel counted of the program is what all its descriptors carried.
     const seen = {
-      rchar: sum(files, 'scope.read.bytes') + (counts.socketReads ? sum(sockets, 'scope.read.bytes') : 0),
-      wchar: sum(files, 'scope.write.bytes') + (counts.socketWrites ? sum(sockets, 'scope.write.bytes') : 0),
-      syscr: sum(files, 'scope.read.calls') + (counts.socketReads ? sum(sockets, 'scope.read.calls') : 0),
-      syscw: sum(files, 'scope.write.calls') + (counts.socketWrites ? sum(sockets, 'scope.write.calls') : 0),
+      rchar: sum(files, 'scope.fs.read.bytes') + (counts.socketReads ? sum(sockets, 'scope.net.receive.bytes') : 0),
+      wchar: sum(files, 'scope.fs.write.bytes') + (counts.socketWrites ? sum(sockets, 'scope.net.transmit.bytes') : 0),
+      syscr: sum(files, 'scope.fs.read.calls') + (counts.socketReads ? sum(sockets, 'scope.net.receive.calls') : 0),
+      syscw: sum(files, 'scope.fs.write.calls') + (counts.socketWrites ? sum(sockets, 'scope.net.transmit.calls') : 0),
     };
     const kernel = ioBetween(attached.io, atEnd);
     if (isGo) {

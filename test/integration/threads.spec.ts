@@ -2,7 +2,7 @@
 // call that reads and writes.
 import type {ScopeEvent} from '@scope/api';
 import {faultsSince, footprint} from '../support/intact';
-import {Scope, ofKind, sum} from '../support/scope';
+import {Scope, carriedBy, ofKind} from '../support/scope';
 import {startTester} from '../support/servers';
 import {Stage} from '../support/stage';
 
@@ -34,8 +34,10 @@ it.each(['by pid', 'by name'])('a hundred threads under load, attached to %s', a
   expect(await program.finish()).toEqual({code: 0, signal: null});
 });
 
-const callsOf = (attributes: ScopeEvent['attributes']): number =>
-  Number(attributes['scope.read.calls']) + Number(attributes['scope.write.calls']);
+const callsOf = (event: ScopeEvent): number => {
+  const {readCalls, writeCalls} = carriedBy([event]);
+  return readCalls + writeCalls;
+};
 
 it('counts every byte of a hundred threads', async () => {
   const {program} = await startTester(stage, 'channels.c');
@@ -52,9 +54,9 @@ it('counts every byte of a hundred threads', async () => {
     .events(session)
     .filter(ofKind('net.close', 'fs.close'))
     // The first three are the harness's: its commands and answers; so is what it may have inherited, which moves nothing.
-    .filter(({attributes}) => Number(attributes['scope.fd']) > 2 && callsOf(attributes) > 0);
+    .filter(event => Number(event.attributes['scope.fd']) > 2 && callsOf(event) > 0);
   expect(channels).toHaveLength(100);
-  for (const way of ['read', 'write']) expect(sum(channels, `scope.${way}.bytes`)).toBe(second - first);
+  expect(carriedBy(channels)).toMatchObject({read: second - first, written: second - first});
   await program.ask('quit', 'paused', 60_000);
   expect(await program.finish()).toEqual({code: 0, signal: null});
 });

@@ -1,6 +1,6 @@
 // test/targets/ledger.c: what it says it moved, and what the events say it did.
 import type {ScopeEvent} from '@scope/api';
-import {ofKind} from './scope';
+import {carriedBy, ofKind} from './scope';
 
 export const FAMILIES = ['pipe', 'unix', 'tcp', 'udp', 'file', 'call'] as const;
 export type Family = (typeof FAMILIES)[number];
@@ -61,7 +61,9 @@ function familyOf({event, attributes}: ScopeEvent): Family | undefined {
       return 'udp';
     default:
       // Streams are there from the beginning; the calls come and go.
-      return attributes['scope.adopted'] === true && attributes['scope.close.reason'] === 'unscoped' ? 'tcp' : 'call';
+      return attributes['scope.adopted'] === true && attributes['scope.net.close.reason'] === 'unscoped'
+        ? 'tcp'
+        : 'call';
   }
 }
 
@@ -71,8 +73,9 @@ export function ledgerSeen(events: readonly ScopeEvent[], folder: string): Ledge
   for (const event of events.filter(ofKind('fs.close', 'net.close'))) {
     const family = familyOf(event);
     if (family === undefined) continue;
-    moved[family].read += Number(event.attributes['scope.read.bytes'] ?? 0);
-    moved[family].written += Number(event.attributes['scope.write.bytes'] ?? 0);
+    const {read, written} = carriedBy([event]);
+    moved[family].read += read;
+    moved[family].written += written;
   }
   const opens = events.filter(ofKind('fs.open'));
   const calls = events.filter(ofKind('net.open'));
@@ -80,7 +83,7 @@ export function ledgerSeen(events: readonly ScopeEvent[], folder: string): Ledge
     moved,
     byPreadv: 0,
     opened: opens.filter(({attributes}) => String(attributes['file.path']).startsWith(folder)).length,
-    called: calls.filter(({attributes}) => attributes['scope.role'] === 'server').length,
+    called: calls.filter(({attributes}) => attributes['scope.net.role'] === 'server').length,
   };
 }
 

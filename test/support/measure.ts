@@ -127,7 +127,7 @@ async function unlessLost(attempt: () => Promise<Attempt>): Promise<readonly str
 }
 
 const served = ({event, attributes}: ScopeEvent): boolean =>
-  event === 'http.exchange' && attributes['scope.role'] === 'server';
+  event === 'http.exchange' && attributes['scope.http.role'] === 'server';
 
 /** The events of a session that has ended: what they say of the server's own port. */
 function exchangesSeen(
@@ -141,8 +141,8 @@ function exchangesSeen(
     );
   return {
     exchanges: events.filter(served).length,
-    read: sumOf(ours, 'scope.read.bytes'),
-    written: sumOf(ours, 'scope.write.bytes'),
+    read: sumOf(ours, 'scope.net.receive.bytes'),
+    written: sumOf(ours, 'scope.net.transmit.bytes'),
   };
 }
 

@@ -226,6 +226,20 @@ export const isBetween =
   ({time}: ScopeEvent): boolean =>
     Date.parse(time) >= fromMs && Date.parse(time) < toMs;
 
+/** What descriptors carried, files and connections alike. */
+export function carriedBy(
+  events: readonly ScopeEvent[],
+): Record<'read' | 'readCalls' | 'written' | 'writeCalls', number> {
+  const all = (what: 'bytes' | 'calls', ...ways: readonly string[]): number =>
+    ways.reduce((total, way) => total + sum(events, `scope.${way}.${what}`), 0);
+  return {
+    read: all('bytes', 'fs.read', 'net.receive'),
+    readCalls: all('calls', 'fs.read', 'net.receive'),
+    written: all('bytes', 'fs.write', 'net.transmit'),
+    writeCalls: all('calls', 'fs.write', 'net.transmit'),
+  };
+}
+
 /** The sum of a numeric attribute over events; absent counts as 0. */
 export function sum(events: readonly ScopeEvent[], attribute: string): number {
   return events.reduce((total, {attributes}) => total + Number(attributes[attribute] ?? 0), 0);

@@ -469,7 +469,7 @@ export class AttachSession implements SessionRef {
       'scope.reason': reason,
       ...(since !== undefined && {
         'scope.lost.since': eventTime(since),
-        'scope.duration': (this.ports.clock.now() - since) / 1000,
+        'scope.lost.duration': (this.ports.clock.now() - since) / 1000,
       }),
     });
   }

@@ -1,8 +1,13 @@
 import fc from 'fast-check';
 import {LineFields, fieldMark} from './line-fields';
 
-const [duration, method] = ['scope.duration', 'm'].map(fieldMark) as [string, string];
-const line = JSON.stringify({'url.path': '/"scope.duration":9', 'scope.duration': 0.0125, m: 'GET', odd: 'a"b'});
+const [duration, method] = ['scope.http.duration', 'm'].map(fieldMark) as [string, string];
+const line = JSON.stringify({
+  'url.path': '/"scope.http.duration":9',
+  'scope.http.duration': 0.0125,
+  m: 'GET',
+  odd: 'a"b',
+});
 
 describe('fields of a line', () => {
   it('can not be fooled by what a value holds', () => {

@@ -165,6 +165,7 @@ impl Socket {
     pub(crate) fn become_adopted(&mut self, entry: Entry, role: Option<Role>) {
         (self.transport, self.is_v6, self.is_stream) = (entry.transport, entry.is_v6, entry.is_stream);
         self.role = role;
+        self.is_peer = self.transport == Transport::Udp;
         self.phase = match (entry.is_listening, entry.is_connected) {
             (true, _) => Phase::Listening,
             (_, true) => Phase::Open,

@@ -22,7 +22,7 @@ pub(crate) const IO_URING: &[u8] = b"anon_inode:[io_uring]";
 /// How long the call took, where that is known.
 fn put_duration(attributes: &mut Attributes, ns: Option<u64>) {
     if let Some(ns) = ns {
-        attributes.seconds("scope.call.duration", ns);
+        attributes.seconds("scope.fs.call.duration", ns);
     }
 }
 
@@ -190,6 +190,7 @@ impl Session {
                 let mut socket =
                     Socket::new(Transport::of(record.a1, kind), false, kind & SOCK_KIND == libc::SOCK_STREAM as u32);
                 socket.phase = Phase::Open;
+                socket.is_peer = true;
                 What::Socket(Box::new(socket))
             } else {
                 let link = self.look_at(fd).filter(|link| link.starts_with(b"pipe:"));
@@ -212,6 +213,7 @@ impl Session {
             record.a1 as i32 == libc::AF_INET6,
             kind & SOCK_KIND == libc::SOCK_STREAM as u32,
         );
+        socket.is_peer = kind & SOCK_KIND == libc::SOCK_DGRAM as u32;
         socket.moved(record.time);
         self.put(record.result as i32, What::Socket(Box::new(socket)), record.time);
     }

@@ -32,6 +32,8 @@ pub struct Description {
     /// Where durations are asked for.
     pub read_time: Spent,
     pub write_time: Spent,
+    /// The last error after which nothing moves.
+    pub error: Option<&'static str>,
     /// Its close will say what was counted here.
     pub is_told: bool,
     /// Sum of the calls when its progress was last told.
@@ -54,6 +56,7 @@ impl Description {
             write: Moved::default(),
             read_time: Spent::default(),
             write_time: Spent::default(),
+            error: None,
             is_told: false,
             told_calls: 0,
             consoles: None,

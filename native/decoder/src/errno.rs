@@ -64,6 +64,15 @@ pub fn name(result: i64) -> &'static str {
     }
 }
 
+/// The name of a result after which a descriptor carries nothing more: its other side, its device or the room on it is gone.
+pub fn ending(result: i64) -> Option<&'static str> {
+    match name(result) {
+        error @ ("ECONNRESET" | "EPIPE" | "ETIMEDOUT" | "EHOSTUNREACH" | "ENETUNREACH" | "ECONNABORTED" | "EIO"
+        | "ENXIO" | "ENODEV" | "EFBIG" | "ENOSPC" | "ESTALE" | "EDQUOT") => Some(error),
+        _ => None,
+    }
+}
+
 pub const EAGAIN: i64 = -11;
 pub const EINTR: i64 = -4;
 pub const EISCONN: i64 = -106;

@@ -66,7 +66,7 @@ impl Session {
             let mut line = self.writer.event(Event::DnsQuery, start_ns);
             line.text("dns.question.name", name.as_bytes())
                 .text("scope.dns.question.type", kind.as_bytes())
-                .text("scope.role", role.as_str().as_bytes());
+                .text("scope.dns.role", role.as_str().as_bytes());
             if class != "IN" {
                 line.text("scope.dns.question.class", class.as_bytes());
             }
@@ -82,7 +82,7 @@ impl Session {
                 line.text("scope.dns.response.code", code.as_bytes());
             }
             if let Some(duration) = duration_ns {
-                line.seconds("scope.duration", duration);
+                line.seconds("scope.dns.duration", duration);
             }
         }
     }

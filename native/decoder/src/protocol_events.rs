@@ -103,8 +103,8 @@ fn put_exchange(line: &mut Attributes, exchange: &HttpExchange, options: Option<
     put_target(line, exchange);
     line.text("network.protocol.name", b"http")
         .text("network.protocol.version", if exchange.version_minor == 0 { b"1.0" } else { b"1.1" })
-        .text("scope.role", exchange.role.as_str().as_bytes())
-        .seconds("scope.duration", exchange.end_ns.saturating_sub(exchange.start_ns));
+        .text("scope.http.role", exchange.role.as_str().as_bytes())
+        .seconds("scope.http.duration", exchange.end_ns.saturating_sub(exchange.start_ns));
     if let Some(first) = exchange.first_response_ns {
         line.seconds("scope.http.first_byte", first.saturating_sub(exchange.start_ns));
     }

@@ -370,7 +370,7 @@ impl Session {
         match left {
             Some(Left { seen, .. }) => {
                 let since = crate::event_writer::time_text(seen);
-                line.text("scope.lost.since", &since).seconds("scope.duration", now.saturating_sub(seen));
+                line.text("scope.lost.since", &since).seconds("scope.lost.duration", now.saturating_sub(seen));
             }
             // How far the one before has come, and what it told, is not known.
             None => drop(line.truth("scope.lost.exact", false)),

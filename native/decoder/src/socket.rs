@@ -93,7 +93,10 @@ pub struct Socket {
     /// It was looked at and is something else.
     pub http_off: bool,
     pub dns: Option<Box<DnsStreams>>,
-    pub close_reason: Option<&'static str>,
+    /// The other side sends nothing more.
+    pub is_ended_by_peer: bool,
+    /// Neither side is the one that calls: a pair, or datagrams.
+    pub is_peer: bool,
     /// Its part of every event's attributes; empty: to be made anew.
     fragment: Vec<u8>,
     without_role: usize,
@@ -116,7 +119,8 @@ impl Socket {
             http: None,
             http_off: false,
             dns: None,
-            close_reason: None,
+            is_ended_by_peer: false,
+            is_peer: false,
             fragment: Vec::new(),
             without_role: 0,
         }
@@ -179,18 +183,26 @@ impl Socket {
             }
             attributes.signed("scope.fd", i64::from(fd));
             self.without_role = out.len();
-            if let Some(role) = self.role {
-                Attributes::fragment_into(&mut out).text("scope.role", role.as_str().as_bytes());
+            if let Some(role) = self.role_word() {
+                Attributes::fragment_into(&mut out).text("scope.net.role", role.as_bytes());
             }
             self.fragment = out;
         }
         &self.fragment
     }
 
-    /// The same, for events that tell the role themselves.
+    /// The same, for events that tell a role of their own.
     pub fn fragment_without_role(&mut self, fd: i32) -> &[u8] {
         self.fragment(fd);
         &self.fragment[..self.without_role]
+    }
+
+    fn role_word(&self) -> Option<&'static str> {
+        match self.role {
+            _ if self.phase == Phase::Listening => Some("listener"),
+            Some(role) => Some(role.as_str()),
+            None => self.is_peer.then_some("peer"),
+        }
     }
 
     /// By the addresses, where they are known: a v6 socket may carry v4.

@@ -5,28 +5,70 @@ use crate::event_writer::{Attributes, Event};
 use crate::session::Session;
 use crate::socket::{Phase, Socket, Transport};
 
-fn put_counts(attributes: &mut Attributes, description: &Description) {
+/// The names of what a descriptor's events count.
+struct Names {
+    read_bytes: &'static str,
+    read_calls: &'static str,
+    write_bytes: &'static str,
+    write_calls: &'static str,
+    read_duration: &'static str,
+    read_longest: &'static str,
+    write_duration: &'static str,
+    write_longest: &'static str,
+    duration: &'static str,
+}
+
+const FS: Names = Names {
+    read_bytes: "scope.fs.read.bytes",
+    read_calls: "scope.fs.read.calls",
+    write_bytes: "scope.fs.write.bytes",
+    write_calls: "scope.fs.write.calls",
+    read_duration: "scope.fs.read.duration",
+    read_longest: "scope.fs.read.duration_max",
+    write_duration: "scope.fs.write.duration",
+    write_longest: "scope.fs.write.duration_max",
+    duration: "scope.fs.duration",
+};
+
+const NET: Names = Names {
+    read_bytes: "scope.net.receive.bytes",
+    read_calls: "scope.net.receive.calls",
+    write_bytes: "scope.net.transmit.bytes",
+    write_calls: "scope.net.transmit.calls",
+    read_duration: "scope.net.receive.duration",
+    read_longest: "scope.net.receive.duration_max",
+    write_duration: "scope.net.transmit.duration",
+    write_longest: "scope.net.transmit.duration_max",
+    duration: "scope.net.duration",
+};
+
+/// What moved since the open or the attach, and how long ago that is.
+#[inline]
+fn put_life(attributes: &mut Attributes, names: &Names, description: &Description, clock: &Clock, time: u64) {
     attributes
-        .number("scope.read.bytes", description.read.bytes)
-        .number("scope.read.calls", description.read.calls)
-        .number("scope.write.bytes", description.write.bytes)
-        .number("scope.write.calls", description.write.calls);
+        .number(names.read_bytes, description.read.bytes)
+        .number(names.read_calls, description.read.calls)
+        .number(names.write_bytes, description.write.bytes)
+        .number(names.write_calls, description.write.calls);
     if description.read_time.longest > 0 {
         attributes
-            .seconds("scope.read.duration", description.read_time.sum)
-            .seconds("scope.read.duration_max", description.read_time.longest);
+            .seconds(names.read_duration, description.read_time.sum)
+            .seconds(names.read_longest, description.read_time.longest);
     }
     if description.write_time.longest > 0 {
         attributes
-            .seconds("scope.write.duration", description.write_time.sum)
-            .seconds("scope.write.duration_max", description.write_time.longest);
+            .seconds(names.write_duration, description.write_time.sum)
+            .seconds(names.write_longest, description.write_time.longest);
+    }
+    attributes.seconds(names.duration, clock.ns_of(time.saturating_sub(description.opened)));
+    if description.adopted {
+        attributes.truth("scope.adopted", true);
     }
 }
 
-fn put_life(attributes: &mut Attributes, description: &Description, clock: &Clock, time: u64) {
-    attributes.seconds("scope.duration", clock.ns_of(time.saturating_sub(description.opened)));
-    if description.adopted {
-        attributes.truth("scope.adopted", true);
+fn put_error(attributes: &mut Attributes, description: &Description) {
+    if let Some(error) = description.error {
+        attributes.text("error.type", error.as_bytes());
     }
 }
 
@@ -103,35 +145,35 @@ impl Session {
         self.end_protocols(description, time, reason == "close" || reason == "replaced");
         self.settle_counts(description);
         let wall = self.clock.wall_of(time);
-        let fd = description.fd;
+        let (fd, calls) = (description.fd, description.calls());
         if let Some(socket) = description.socket() {
-            if !self.capture.net || !(was_used(socket) || description.calls() > 0) {
+            if !self.capture.net || !(was_used(socket) || calls > 0) {
                 return;
             }
-            let reason = match description.socket().and_then(|socket| socket.close_reason) {
-                Some(earlier) if reason == "close" => earlier,
+            let is_ended_by_peer = socket.is_ended_by_peer;
+            let mut line = self.writer.event(Event::NetClose, wall);
+            line.fragment(socket.fragment(fd));
+            put_life(&mut line, &NET, description, &self.clock, time);
+            let reason = match reason {
+                "close" if description.error.is_some() => "error",
+                "close" if is_ended_by_peer => "peer",
                 _ => reason,
             };
-            let mut line = self.writer.event(Event::NetClose, wall);
-            if let Some(socket) = description.socket() {
-                line.fragment(socket.fragment(fd));
-            }
-            put_counts(&mut line, description);
-            put_life(&mut line, description, &self.clock, time);
-            line.text("scope.close.reason", reason.as_bytes());
+            line.text("scope.net.close.reason", reason.as_bytes());
+            put_error(&mut line, description);
         } else if let What::Path { path, .. } = &description.what {
             if !self.capture.path(path) {
                 return;
             }
             let mut line = self.writer.event(Event::FsClose, wall);
             line.text("file.path", path).signed("scope.fd", i64::from(fd));
-            put_counts(&mut line, description);
-            put_life(&mut line, description, &self.clock, time);
-            line.text("scope.close.reason", reason.as_bytes());
+            put_life(&mut line, &FS, description, &self.clock, time);
+            line.text("scope.fs.close.reason", reason.as_bytes());
+            put_error(&mut line, description);
         }
     }
 
-    /// fs.progress and net.progress of everything that moved since it was last told of. Counts are totals.
+    /// fs.io and net.io of everything that moved since it was last told of. Counts are totals.
     pub(crate) fn tell_progress(&mut self, time: u64) {
         let wall = self.clock.wall_of(time);
         let Self { fds, writer, capture, clock, .. } = self;
@@ -147,19 +189,17 @@ impl Session {
                     if !capture.net {
                         continue;
                     }
-                    let mut line = writer.event(Event::NetProgress, wall);
+                    let mut line = writer.event(Event::NetIo, wall);
                     line.fragment(socket.fragment(fd));
-                    put_counts(&mut line, description);
-                    put_life(&mut line, description, clock, time);
+                    put_life(&mut line, &NET, description, clock, time);
                 }
                 What::Path { path, .. } => {
                     if !capture.path(path) {
                         continue;
                     }
-                    let mut line = writer.event(Event::FsProgress, wall);
+                    let mut line = writer.event(Event::FsIo, wall);
                     line.text("file.path", path).signed("scope.fd", i64::from(fd));
-                    put_counts(&mut line, description);
-                    put_life(&mut line, description, clock, time);
+                    put_life(&mut line, &FS, description, clock, time);
                 }
             }
         }

@@ -115,7 +115,8 @@ impl Session {
             io.transfer.add(bytes)
         }
         if record.result < 0 {
-            return;
+            // Whose error it is isn't told; what goes away is mostly who should get it.
+            return self.failed(to, record);
         }
         // Counted once: as time that went into writing.
         let took = self.took(record, pre);
@@ -153,23 +154,25 @@ impl Session {
         if record.result >= 0 {
             return self.known(fd, record.time);
         }
-        let key = self.fds.key(fd)?;
-        let socket = self.fds.at(key).socket()?;
+        self.failed(fd, record);
+        None
+    }
+
+    /// A transfer by `fd` failed.
+    fn failed(&mut self, fd: i32, record: &Record) {
+        let Some(key) = self.fds.key(fd) else { return };
         if matches!(record.result, errno::EAGAIN | errno::EINTR) {
-            return None;
+            return;
         }
-        if socket.phase == Phase::Connecting {
+        let description = self.fds.at(key);
+        if let Some(socket) = description.socket()
+            && socket.phase == Phase::Connecting
+        {
             socket.phase = Phase::Failed;
             self.tell_net_error(key, record.time, "connect", errno::name(record.result));
         } else {
-            socket.close_reason = match errno::name(record.result) {
-                reason @ ("ECONNRESET" | "EPIPE" | "ETIMEDOUT" | "EHOSTUNREACH" | "ENETUNREACH" | "ECONNABORTED") => {
-                    Some(reason)
-                }
-                _ => socket.close_reason,
-            };
+            description.error = errno::ending(record.result).or(description.error);
         }
-        None
     }
 
     fn moved_unseen(&mut self, key: Key, direction: Direction, time: u64, bytes: u64) {
@@ -251,8 +254,8 @@ impl Session {
     /// The end of one direction of a stream.
     pub(crate) fn end_of_stream(&mut self, key: Key, direction: Direction) {
         let Some(socket) = self.fds.at(key).socket() else { return };
-        if direction == Direction::Read && socket.is_stream && socket.close_reason.is_none() {
-            socket.close_reason = Some("peer");
+        if direction == Direction::Read && socket.is_stream {
+            socket.is_ended_by_peer = true;
         }
         if let Some(http) = &mut socket.http {
             http.end_of(direction, &mut self.exchanges);

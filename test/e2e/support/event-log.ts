@@ -22,7 +22,7 @@ export class EventLog {
   exchanges(path: string): readonly ScopeEvent[] {
     return this.events.filter(
       ({event, attributes}) =>
-        event === 'http.exchange' && attributes['url.path'] === path && attributes['scope.role'] === 'server',
+        event === 'http.exchange' && attributes['url.path'] === path && attributes['scope.http.role'] === 'server',
     );
   }
 

@@ -28,13 +28,18 @@ export async function flows(
     flow.role ?? '-',
     flow.local ?? '-',
     flow.peer ?? '-',
-    bytes(flow.readBytes),
-    bytes(flow.writtenBytes),
+    bytes(flow.receivedBytes),
+    bytes(flow.transmittedBytes),
     age(flow),
-    flow.closedAt === undefined ? (flow.adopted ? 'open (adopted)' : 'open') : (flow.closeReason ?? 'closed'),
+    state(flow),
   ]);
-  const header = ['PROCESS', 'FD', 'TRANSPORT', 'ROLE', 'LOCAL', 'PEER', 'READ', 'WRITTEN', 'AGE', 'STATE'];
+  const header = ['PROCESS', 'FD', 'TRANSPORT', 'ROLE', 'LOCAL', 'PEER', 'RECEIVED', 'SENT', 'AGE', 'STATE'];
   terminal.out(table(header, rows, terminal.isScreen ? terminal.width : Infinity));
+}
+
+function state({closedAt, adopted, error, closeReason}: FlowView): string {
+  if (closedAt === undefined) return adopted ? 'open (adopted)' : 'open';
+  return error ?? closeReason ?? 'closed';
 }
 
 function age({openedAt, closedAt}: FlowView): string {

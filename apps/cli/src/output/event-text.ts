@@ -7,8 +7,7 @@ type Tell = (attributes: Attributes) => string;
 
 const text = (value: AttributeValue | undefined): string => (value === undefined ? '' : String(value));
 const number = (value: AttributeValue | undefined): number => (typeof value === 'number' ? value : 0);
-const took = (attributes: Attributes): string =>
-  attributes['scope.duration'] === undefined ? '' : duration(number(attributes['scope.duration']));
+const took = (value: AttributeValue | undefined): string => (value === undefined ? '' : duration(number(value)));
 
 function endpoint(attributes: Attributes, side: 'local' | 'peer'): string {
   const address = text(attributes[`network.${side}.address`]);
@@ -18,17 +17,27 @@ function endpoint(attributes: Attributes, side: 'local' | 'peer'): string {
   return address.includes(':') ? `[${address}]:${text(port)}` : `${address}:${text(port)}`;
 }
 
-function traffic(attributes: Attributes): string {
-  const [read, written] = [number(attributes['scope.read.bytes']), number(attributes['scope.write.bytes'])];
-  return `read ${bytes(read)} in ${number(attributes['scope.read.calls'])}, wrote ${bytes(written)} in ${number(attributes['scope.write.calls'])}`;
-}
+const moved = (attributes: Attributes, way: string): string =>
+  `${bytes(number(attributes[`${way}.bytes`]))} in ${number(attributes[`${way}.calls`])}`;
+
+const fileTraffic: Tell = attributes =>
+  join(
+    `read ${moved(attributes, 'scope.fs.read')}, wrote ${moved(attributes, 'scope.fs.write')}`,
+    took(attributes['scope.fs.duration']),
+  );
+
+const netTraffic: Tell = attributes =>
+  join(
+    `received ${moved(attributes, 'scope.net.receive')}, sent ${moved(attributes, 'scope.net.transmit')}`,
+    took(attributes['scope.net.duration']),
+  );
 
 const adopted = (attributes: Attributes): string => (attributes['scope.adopted'] === true ? '(open before)' : '');
 const failure = (attributes: Attributes): string => text(attributes['error.type']);
 
 const connection: Tell = attributes =>
   join(
-    text(attributes['scope.role']),
+    text(attributes['scope.net.role']),
     text(attributes['network.transport']),
     `${endpoint(attributes, 'local')} ↔ ${endpoint(attributes, 'peer')}`,
     adopted(attributes),
@@ -36,12 +45,12 @@ const connection: Tell = attributes =>
 
 const exchange: Tell = attributes =>
   join(
-    text(attributes['scope.role']),
+    text(attributes['scope.http.role']),
     text(attributes['http.request.method']),
     target(attributes),
     '→',
     text(attributes['http.response.status_code']) || failure(attributes) || '?',
-    took(attributes),
+    took(attributes['scope.http.duration']),
   );
 
 function target(attributes: Attributes): string {
@@ -53,24 +62,27 @@ function target(attributes: Attributes): string {
 /** What of an event's attributes a person wants on one line; events without an entry show all of them. */
 const TELL: Readonly<Record<string, Tell>> = {
   'fs.open': attributes => join(text(attributes['file.path']), adopted(attributes)),
-  'fs.progress': attributes =>
-    join(text(attributes['file.path']), traffic(attributes), took(attributes), '(still open)'),
-  'fs.close': attributes => join(text(attributes['file.path']), traffic(attributes), took(attributes)),
+  'fs.io': attributes => join(text(attributes['file.path']), fileTraffic(attributes), '(still open)'),
+  'fs.close': attributes => join(text(attributes['file.path']), fileTraffic(attributes), failure(attributes)),
   'fs.delete': attributes => text(attributes['file.path']),
   'fs.error': attributes => join(text(attributes['file.path']), failure(attributes)),
   'net.listen': attributes =>
     join(text(attributes['network.transport']), endpoint(attributes, 'local'), adopted(attributes)),
   'net.open': connection,
-  'net.progress': attributes => join(connection(attributes), traffic(attributes), took(attributes), '(still open)'),
+  'net.io': attributes => join(connection(attributes), netTraffic(attributes), '(still open)'),
   'net.close': attributes =>
-    join(connection(attributes), traffic(attributes), took(attributes), text(attributes['scope.close.reason'])),
+    join(
+      connection(attributes),
+      netTraffic(attributes),
+      failure(attributes) || text(attributes['scope.net.close.reason']),
+    ),
   'net.error': attributes => join(connection(attributes), failure(attributes)),
   'dns.query': attributes =>
     join(
       text(attributes['dns.question.name']),
       '→',
       text(attributes['dns.answers']) || failure(attributes) || '-',
-      took(attributes),
+      took(attributes['scope.dns.duration']),
     ),
   'http.exchange': exchange,
   'console.line': attributes => text(attributes['scope.console.line']),

@@ -11,17 +11,19 @@ export interface FlowView {
   readonly transport?: string;
   readonly local?: string;
   readonly peer?: string;
-  readonly readBytes: number;
-  readonly writtenBytes: number;
+  readonly receivedBytes: number;
+  readonly transmittedBytes: number;
   readonly openedAt: string;
   readonly closedAt?: string;
   readonly closeReason?: string;
+  /** Of the error that ended it. */
+  readonly error?: string;
   readonly adopted: boolean;
 }
 
 const FLOWS_KEPT = 4096;
 const NET = Buffer.from('net.');
-const TELLING: ReadonlySet<string> = new Set(['net.open', 'net.progress', 'net.close']);
+const TELLING: ReadonlySet<string> = new Set(['net.open', 'net.io', 'net.close']);
 
 /** Which connections are open, and which were lately: built from net.* events, bounded. */
 export class FlowTable implements EventSink {
@@ -73,15 +75,16 @@ export class FlowTable implements EventSink {
       session,
       process: event.process,
       descriptor,
-      ...optional('role', text(attributes['scope.role']) ?? before?.role),
+      ...optional('role', text(attributes['scope.net.role']) ?? before?.role),
       ...optional('transport', text(attributes['network.transport']) ?? before?.transport),
       ...optional('local', endpoint(attributes, 'network.local') ?? before?.local),
       ...optional('peer', endpoint(attributes, 'network.peer') ?? before?.peer),
-      readBytes: number(attributes['scope.read.bytes']) ?? before?.readBytes ?? 0,
-      writtenBytes: number(attributes['scope.write.bytes']) ?? before?.writtenBytes ?? 0,
+      receivedBytes: number(attributes['scope.net.receive.bytes']) ?? before?.receivedBytes ?? 0,
+      transmittedBytes: number(attributes['scope.net.transmit.bytes']) ?? before?.transmittedBytes ?? 0,
       openedAt: before?.openedAt ?? event.time,
       ...optional('closedAt', closed ? event.time : undefined),
-      ...optional('closeReason', closed ? text(attributes['scope.close.reason']) : undefined),
+      ...optional('closeReason', closed ? text(attributes['scope.net.close.reason']) : undefined),
+      ...optional('error', closed ? text(attributes['error.type']) : undefined),
       adopted: attributes['scope.adopted'] === true || before?.adopted === true,
     };
     this.flows.delete(key);

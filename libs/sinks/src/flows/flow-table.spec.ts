@@ -5,7 +5,7 @@ const open = (fd: number, port: number): [string, object] => [
   'net.open',
   {
     'scope.fd': fd,
-    'scope.role': 'server',
+    'scope.net.role': 'server',
     'network.transport': 'tcp',
     'network.local.address': '127.0.0.1',
     'network.local.port': 80,
@@ -15,19 +15,22 @@ const open = (fd: number, port: number): [string, object] => [
 ];
 const close = (fd: number, more: object = {}): [string, object] => [
   'net.close',
-  {'scope.fd': fd, 'scope.read.bytes': 10, 'scope.write.bytes': 20, ...more},
+  {'scope.fd': fd, 'scope.net.receive.bytes': 10, 'scope.net.transmit.bytes': 20, ...more},
 ];
 
 describe('FlowTable', () => {
   it('follows a connection from its opening to its close', () => {
     const table = new FlowTable();
     table.write(fakeBatch(['fs.open'], open(4, 1000)));
-    expect(table.list()).toMatchObject([{descriptor: 4, local: '127.0.0.1:80', peer: '[::1]:1000', readBytes: 0}]);
-    table.write(fakeBatch(['net.progress', close(4)[1]]));
-    expect(table.list()).toMatchObject([{readBytes: 10, writtenBytes: 20}]);
+    expect(table.list()).toMatchObject([{descriptor: 4, local: '127.0.0.1:80', peer: '[::1]:1000', receivedBytes: 0}]);
+    table.write(fakeBatch(['net.io', close(4)[1]]));
+    expect(table.list()).toMatchObject([{receivedBytes: 10, transmittedBytes: 20}]);
     expect(table.list()[0]).not.toHaveProperty('closedAt');
-    table.write(fakeBatch(close(4, {'scope.read.bytes': 99, 'scope.close.reason': 'closed'})));
-    expect(table.list()).toMatchObject([{role: 'server', peer: '[::1]:1000', readBytes: 99, closeReason: 'closed'}]);
+    const ended = {'scope.net.close.reason': 'error', 'error.type': 'ECONNRESET'};
+    table.write(fakeBatch(close(4, {'scope.net.receive.bytes': 99, ...ended})));
+    expect(table.list()).toMatchObject([
+      {role: 'server', peer: '[::1]:1000', receivedBytes: 99, closeReason: 'error', error: 'ECONNRESET'},
+    ]);
     expect(table.list()[0]?.closedAt).toBeDefined();
   });
 

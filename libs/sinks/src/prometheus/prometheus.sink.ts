@@ -22,8 +22,8 @@ export interface PrometheusSinkOptions {
 const MARKS = {
   method: fieldMark('http.request.method'),
   status: fieldMark('http.response.status_code'),
-  role: fieldMark('scope.role'),
-  duration: fieldMark('scope.duration'),
+  role: fieldMark('scope.http.role'),
+  duration: fieldMark('scope.http.duration'),
 };
 
 /** Numbers for GET /metrics: event counts, HTTP durations, and how this agent itself fares. */

@@ -15,8 +15,8 @@ const exchange = (seconds: number, more: object = {}): [string, object] => [
   {
     'http.request.method': 'GET',
     'http.response.status_code': 200,
-    'scope.role': 'server',
-    'scope.duration': seconds,
+    'scope.http.role': 'server',
+    'scope.http.duration': seconds,
     ...more,
   },
 ];
@@ -50,7 +50,7 @@ describe('GET /metrics', () => {
 
   it('takes the decoder’s summary for the lines, to the same end', async () => {
     const [byLines, bySummary] = [setUp(), setUp()];
-    const client = {'scope.role': 'client', 'http.request.method': 'PUT', 'http.response.status_code': undefined};
+    const client = {'scope.http.role': 'client', 'http.request.method': 'PUT', 'http.response.status_code': undefined};
     const batch = fakeBatch(['net.open'], exchange(0.003), exchange(0.2), exchange(9, client));
     byLines.write(batch);
     const lines = Buffer.alloc(0);
@@ -70,7 +70,7 @@ describe('GET /metrics', () => {
 
   it('puts HTTP durations into the advised buckets, by role', async () => {
     const sink = setUp();
-    sink.write(fakeBatch(exchange(0.003), exchange(0.2), exchange(9, {'scope.role': 'client'})));
+    sink.write(fakeBatch(exchange(0.003), exchange(0.2), exchange(9, {'scope.http.role': 'client'})));
     const {text} = await sink.render();
     const labels = 'service_name="nginx",http_request_method="GET",http_response_status_code="200"';
     expect(text).toContain(`http_server_request_duration_seconds_bucket{le="0.005",${labels}} 1`);

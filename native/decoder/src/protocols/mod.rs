@@ -35,7 +35,7 @@ pub enum Role {
 }
 
 impl Role {
-    /// The word for `scope.role`.
+    /// The word for `scope.http.role`, `scope.dns.role` and `scope.net.role`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Server => "server",

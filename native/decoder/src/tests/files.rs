@@ -17,6 +17,7 @@ fn a_file_is_opened_moved_and_closed() {
     scene.write(&[
         Call::post(call::READ, 5, 100),
         Call::post(call::PREAD64, 5, 11),
+        Call::post(call::READ, 5, 0),
         Call::post(call::READ, 5, -11),
         Call::post(call::WRITEV, 5, 7),
         Call::pre(call::CLOSE, 5),
@@ -25,11 +26,20 @@ fn a_file_is_opened_moved_and_closed() {
     assert_eq!(names(&events), ["fs.open", "fs.close"]);
     assert_eq!(events[0]["attributes"]["file.path"], "/x/y");
     let closed = &events[1]["attributes"];
-    assert_eq!((&closed["scope.read.bytes"], &closed["scope.read.calls"]), (&111.into(), &2.into()));
-    assert_eq!((&closed["scope.write.bytes"], &closed["scope.write.calls"]), (&7.into(), &1.into()));
-    assert_eq!(closed["scope.close.reason"], "close");
+    assert_eq!((&closed["scope.fs.read.bytes"], &closed["scope.fs.read.calls"]), (&111.into(), &3.into()));
+    assert_eq!((&closed["scope.fs.write.bytes"], &closed["scope.fs.write.calls"]), (&7.into(), &1.into()));
+    assert_eq!(closed["scope.fs.close.reason"], "close");
     let io = scene.session.stats().io;
-    assert_eq!((io.read.calls, io.read.bytes, io.write.calls, io.write.bytes), (3, 111, 1, 7));
+    assert_eq!((io.read.calls, io.read.bytes, io.write.calls, io.write.bytes), (4, 111, 1, 7));
+}
+
+#[test]
+fn what_an_error_ended_says_which() {
+    let mut scene = Scene::new(1);
+    scene.write(&open("/x", 5));
+    scene.write(&[Call::post(call::WRITE, 5, -28), Call::post(call::READ, 5, -22), Call::pre(call::CLOSE, 5)]);
+    let closed = &scene.events()[1]["attributes"];
+    assert_eq!((&closed["error.type"], &closed["scope.fs.close.reason"]), (&"ENOSPC".into(), &"close".into()));
 }
 
 #[test]
@@ -56,7 +66,7 @@ fn what_has_no_records_counts_on_the_life_in_which_it_was_moved() {
     let counts = |path: &str| {
         let of = |event: &&Value| event["event"] == "fs.close" && event["attributes"]["file.path"] == path;
         let closed = &events.iter().find(of).expect("it was closed")["attributes"];
-        ["scope.read.calls", "scope.read.bytes", "scope.write.calls", "scope.write.bytes"]
+        ["scope.fs.read.calls", "scope.fs.read.bytes", "scope.fs.write.calls", "scope.fs.write.bytes"]
             .map(|name| closed[name].clone())
     };
     assert_eq!(counts("/x"), [3, 300, 1, 10]);
@@ -110,7 +120,7 @@ fn a_description_is_closed_with_its_last_number() {
     scene.write(&[Call::pre(call::CLOSE_RANGE, 6).a2(u64::from(u32::MAX))]);
     let events = scene.events();
     assert_eq!(names(&events), ["fs.close"]);
-    assert_eq!(events[0]["attributes"]["scope.write.bytes"], 10);
+    assert_eq!(events[0]["attributes"]["scope.fs.write.bytes"], 10);
 }
 
 #[test]
@@ -163,8 +173,8 @@ fn a_copy_counts_on_both_files() {
         Call::pre(call::CLOSE, 6),
     ]);
     let events = scene.events();
-    assert_eq!(events[2]["attributes"]["scope.read.bytes"], 110);
-    assert_eq!(events[3]["attributes"]["scope.write.bytes"], 110);
+    assert_eq!(events[2]["attributes"]["scope.fs.read.bytes"], 110);
+    assert_eq!(events[3]["attributes"]["scope.fs.write.bytes"], 110);
     assert_eq!(scene.session.stats().io.transfer.calls, 2);
 }
 
@@ -184,8 +194,8 @@ fn what_a_vfork_child_does_to_descriptors_is_its_own() {
     assert_eq!(events[1]["attributes"]["scope.child.pid"], 4321);
     let ended = scene.end();
     assert_eq!(names(&ended), ["fs.close"]);
-    assert_eq!(ended[0]["attributes"]["scope.write.bytes"], 3);
-    assert_eq!(ended[0]["attributes"]["scope.close.reason"], "unscoped");
+    assert_eq!(ended[0]["attributes"]["scope.fs.write.bytes"], 3);
+    assert_eq!(ended[0]["attributes"]["scope.fs.close.reason"], "unscoped");
 }
 
 #[test]

@@ -28,7 +28,7 @@ fn a_request_and_its_answer() {
     let told = &events[1]["attributes"];
     let expected = serde_json::json!({
         "http.request.method": "GET", "http.response.status_code": 200, "url.path": "/a", "url.query": "b=c",
-        "server.address": "h", "server.port": 81, "scope.role": "server", "http.response.body.size": 5,
+        "server.address": "h", "server.port": 81, "scope.http.role": "server", "http.response.body.size": 5,
         "http.request.header.x-id": ["7"], "network.peer.port": 5555, "network.protocol.version": "1.1",
     });
     for (key, value) in expected.as_object().expect("an object") {

@@ -259,7 +259,7 @@ fn what_a_number_was_before_the_session_began_is_not_what_it_is_now() {
     let told: Vec<_> = events
         .iter()
         .filter(|event| event["event"] == "fs.close")
-        .map(|event| (&event["attributes"]["file.path"], &event["attributes"]["scope.read.bytes"]))
+        .map(|event| (&event["attributes"]["file.path"], &event["attributes"]["scope.fs.read.bytes"]))
         .collect();
     assert_eq!(told, [(&Value::from(""), &7.into()), (&"/proc/self/status".into(), &9.into())]);
 }

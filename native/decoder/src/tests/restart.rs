@@ -139,10 +139,10 @@ proptest! {
         lives.kept.deliver(&mut session);
         let kept = &lives.kept;
         let told = |name: &'static str| kept.sum(|line| &line["attributes"][name]);
-        prop_assert_eq!(told("scope.read.bytes") + kept.lost("untoldReadBytes"), read);
-        prop_assert_eq!(told("scope.write.bytes") + kept.lost("untoldWriteBytes"), written);
+        prop_assert_eq!(told("scope.fs.read.bytes") + kept.lost("untoldReadBytes"), read);
+        prop_assert_eq!(told("scope.fs.write.bytes") + kept.lost("untoldWriteBytes"), written);
         let untold = kept.lost("untoldReadCalls") + kept.lost("untoldWriteCalls");
-        prop_assert_eq!(told("scope.read.calls") + told("scope.write.calls") + untold, calls);
+        prop_assert_eq!(told("scope.fs.read.calls") + told("scope.fs.write.calls") + untold, calls);
         // What was missed last may have found no line to stand on: the session's totals have it.
         let lost: Value = serde_json::from_str(&session.stats().to_json()).expect("JSON");
         prop_assert_eq!(lost["lost"]["readBytes"].as_u64().unwrap_or_default(), missed);
@@ -168,7 +168,7 @@ fn the_next_one_says_since_when_nobody_read_and_begins_where_the_last_one_ended(
     assert_eq!((&gap["event"], &gap["attributes"]["scope.lost.where"]), (&"scope.lost".into(), &"agent".into()));
     assert!(gap["attributes"]["scope.lost.since"].as_str() < gap["time"].as_str());
     assert_eq!(gap["lost"], serde_json::json!({"untoldReadCalls": 1, "untoldReadBytes": 100}));
-    assert_eq!(close["attributes"]["scope.read.bytes"], 7);
+    assert_eq!(close["attributes"]["scope.fs.read.bytes"], 7);
 }
 
 #[test]

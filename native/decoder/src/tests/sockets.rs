@@ -18,7 +18,8 @@ fn a_connection_from_its_opening_to_its_close() {
     scene.write(&client(0));
     scene.write(&[
         Call::post(call::RECVFROM, 5, 20),
-        Call::post(call::RECVFROM, 5, 20).a4(2),
+        Call::post(call::RECVFROM, 5, 20).a4(2), // a peek
+        Call::post(call::RECVFROM, 5, 0).a3(20),
         Call::post(call::SENDTO, 5, 30),
         Call::pre(call::CLOSE, 5),
     ]);
@@ -27,9 +28,28 @@ fn a_connection_from_its_opening_to_its_close() {
     let opened = &events[0]["attributes"];
     assert_eq!(opened["network.peer.address"], "10.0.0.9");
     assert_eq!(opened["network.peer.port"], 8080);
-    assert_eq!((&opened["network.transport"], &opened["scope.role"]), (&"tcp".into(), &"client".into()));
+    assert_eq!((&opened["network.transport"], &opened["scope.net.role"]), (&"tcp".into(), &"client".into()));
     let closed = &events[1]["attributes"];
-    assert_eq!((&closed["scope.read.bytes"], &closed["scope.write.bytes"]), (&20.into(), &30.into()));
+    assert_eq!((&closed["scope.net.receive.bytes"], &closed["scope.net.transmit.bytes"]), (&20.into(), &30.into()));
+    assert_eq!((&closed["scope.net.receive.calls"], &closed["scope.net.transmit.calls"]), (&2.into(), &1.into()));
+    assert_eq!((&closed["scope.net.close.reason"], closed.get("error.type")), (&"peer".into(), None));
+}
+
+#[test]
+fn a_connection_that_an_error_ends_says_which() {
+    let mut scene = Scene::new(1);
+    for failed in [Call::post(call::WRITE, 5, -104), Call::post(call::SENDFILE, 5, -104).a2(9)] {
+        scene.write(&client(0));
+        scene.write(&[
+            Call::post(call::READ, 5, 0).a3(20),
+            failed,
+            Call::post(call::WRITE, 5, -11),
+            Call::pre(call::CLOSE, 5),
+        ]);
+        let closed = &scene.events()[1]["attributes"];
+        assert_eq!(closed["scope.net.close.reason"], "error");
+        assert_eq!((&closed["error.type"], &closed["scope.net.transmit.calls"]), (&"ECONNRESET".into(), &0.into()));
+    }
 }
 
 #[test]
@@ -74,7 +94,8 @@ fn a_listener_and_what_it_accepts() {
     let accepted = &events[1]["attributes"];
     assert_eq!(accepted["network.local.port"], 80);
     assert_eq!(accepted["network.peer.port"], 5555);
-    assert_eq!(accepted["scope.role"], "server");
+    assert_eq!(accepted["scope.net.role"], "server");
+    assert_eq!(events[0]["attributes"]["scope.net.role"], "listener");
 }
 
 #[test]
@@ -91,8 +112,9 @@ fn batches_of_messages_count_their_bytes() {
     ]);
     let events = scene.events();
     assert_eq!(names(&events), ["net.open", "net.open", "net.close", "net.close"]);
-    assert_eq!(events[2]["attributes"]["scope.write.bytes"], 7);
-    assert_eq!(events[3]["attributes"]["scope.read.bytes"], 7);
+    assert!(events.iter().all(|event| event["attributes"]["scope.net.role"] == "peer"));
+    assert_eq!(events[2]["attributes"]["scope.net.transmit.bytes"], 7);
+    assert_eq!(events[3]["attributes"]["scope.net.receive.bytes"], 7);
 }
 
 #[test]
