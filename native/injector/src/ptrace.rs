@@ -52,6 +52,8 @@ const GETEVENTMSG: u32 = 0x4201;
 const GET_SYSCALL_INFO: u32 = 0x420e;
 const GETSIGMASK: u32 = 0x420a;
 const SETSIGMASK: u32 = 0x420b;
+/// The register set that is the XSAVE area (linux/elf.h).
+const NT_X86_XSTATE: usize = 0x202;
 const O_TRACESYSGOOD: usize = 1;
 const O_SUSPEND_SECCOMP: usize = 1 << 21;
 /// Children and threads are taken from their birth, and an execve stops.
@@ -362,15 +364,10 @@ impl Tracee {
     /// The whole vector state as a signal frame holds it: XSAVE area, with the words that tell rt_sigreturn so
     /// (struct _fpx_sw_bytes, arch/x86/include/uapi/asm/sigcontext.h).
     pub fn extended_registers(&self) -> Result<Vec<u8>> {
-        const NT_X86_XSTATE: usize = 0x202;
         const MAGIC1: u32 = 0x4650_5853;
         const MAGIC2: u32 = 0x4650_5845;
         const SOFTWARE: usize = 464;
-        let mut area = vec![0u8; 16 << 10];
-        let mut vector = libc::iovec { iov_base: area.as_mut_ptr().cast(), iov_len: area.len() };
-        call(libc::PTRACE_GETREGSET, self.tid, NT_X86_XSTATE, (&raw mut vector) as usize)
-            .map_err(|e| self.lost("reading its vector registers", &e))?;
-        area.truncate(vector.iov_len);
+        let mut area = self.vector_state()?;
         let size = u32::try_from(area.len()).unwrap_or(0);
         if size < 576 {
             return self.float_registers().map(|f| f.to_vec());
@@ -387,6 +384,23 @@ impl Tracee {
         area.extend_from_slice(&MAGIC2.to_le_bytes());
         area.resize(area.len().next_multiple_of(64), 0);
         Ok(area)
+    }
+
+    /// The whole vector state as the kernel hands it out (the XSAVE area), for `set_vector_state`.
+    pub fn vector_state(&self) -> Result<Vec<u8>> {
+        let mut area = vec![0u8; 16 << 10];
+        let mut vector = libc::iovec { iov_base: area.as_mut_ptr().cast(), iov_len: area.len() };
+        call(libc::PTRACE_GETREGSET, self.tid, NT_X86_XSTATE, (&raw mut vector) as usize)
+            .map_err(|e| self.lost("reading its vector registers", &e))?;
+        area.truncate(vector.iov_len);
+        Ok(area)
+    }
+
+    pub fn set_vector_state(&self, area: &[u8]) -> Result<()> {
+        let vector = libc::iovec { iov_base: area.as_ptr().cast_mut().cast(), iov_len: area.len() };
+        call(libc::PTRACE_SETREGSET, self.tid, NT_X86_XSTATE, (&raw const vector) as usize)
+            .map(drop)
+            .map_err(|e| self.lost("setting its vector registers", &e))
     }
 
     /// Where the thread's `struct rseq` is, if it has registered one.

@@ -131,6 +131,8 @@ pub struct Worker<'a> {
     gadgets: Gadgets,
     original: Registers,
     mask: u64,
+    /// What of its vector state the frame does not hold.
+    vector: Option<Vec<u8>>,
     /// Scratch bytes in the target that calls may point to; below the frame.
     scratch: u64,
     rsp: u64,
@@ -183,16 +185,20 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Writes the frame and turns the thread to it. From here on it lives without us.
-    fn hang(&mut self, float: &[u8]) -> Result<()> {
+    /// Writes the frame and turns the thread to it. From here on it lives without us. False: it was not to be turned.
+    fn hang(&mut self, float: &[u8]) -> Result<bool> {
         let float_at = (self.original.rsp - RED_ZONE - float.len() as u64) & !63;
         let frame = signal_frame(&restarted(&self.original), self.mask, float_at, self.gadgets);
         self.rsp = (float_at - frame.len() as u64) & !15;
         self.scratch = self.rsp - SCRATCH;
         self.memory.write(float_at, float)?;
         self.memory.write(self.rsp, &frame)?;
+        if is_to_be_cancelled(self.process, &self.tracee)? {
+            return Ok(false);
+        }
         self.tracee.set_registers(&self.turned(SCHED_YIELD, [0; 6]))?;
-        self.tracee.set_signal_mask(u64::MAX)
+        self.tracee.set_signal_mask(u64::MAX)?;
+        Ok(true)
     }
 
     fn turned(&self, number: u64, args: [u64; 6]) -> Registers {
@@ -216,19 +222,11 @@ impl<'a> Worker<'a> {
     pub fn call(&mut self, number: i64, args: [u64; 6]) -> Result<std::result::Result<u64, i32>> {
         self.tracee.set_registers(&self.turned(number.cast_unsigned(), args))?;
         for _ in 0..2 {
-            self.tracee.step_syscall()?;
-            loop {
-                match self.tracee.wait(Instant::now() + CALL_LIMIT)? {
-                    Stop::Syscall => break,
-                    Stop::Gone => {
-                        return Err(Refusal::new(
-                            Reason::ProcessExited,
-                            "the process ended while it was being prepared; nothing is left",
-                        ));
-                    }
-                    // Everything is blocked but SIGKILL and SIGSTOP: those keep their effect when we let go.
-                    Stop::Event | Stop::Birth(_) | Stop::Exec(_) | Stop::Signal(_) => self.tracee.step_syscall()?,
-                }
+            if !self.step()? {
+                return Err(Refusal::new(
+                    Reason::ProcessExited,
+                    "the process ended while it was being prepared; nothing is left",
+                ));
             }
         }
         let result = self.tracee.registers()?.rax.cast_signed();
@@ -239,6 +237,19 @@ impl<'a> Worker<'a> {
         })
     }
 
+    /// Lets it run to the next entry or exit of a system call. False: it is gone.
+    fn step(&mut self) -> Result<bool> {
+        self.tracee.step_syscall()?;
+        loop {
+            match self.tracee.wait(Instant::now() + CALL_LIMIT)? {
+                Stop::Syscall => return Ok(true),
+                Stop::Gone => return Ok(false),
+                // Everything is blocked but SIGKILL and SIGSTOP: those keep their effect when we let go.
+                Stop::Event | Stop::Birth(_) | Stop::Exec(_) | Stop::Signal(_) => self.tracee.step_syscall()?,
+            }
+        }
+    }
+
     /// Puts the thread back as it was and lets it go on: in a fresh stop, so that the kernel itself restarts the call
     /// that was interrupted, with its remaining time, or reports the signal that came meanwhile.
     pub fn release(mut self) -> Result<()> {
@@ -247,6 +258,35 @@ impl<'a> Worker<'a> {
 
     fn restore(&mut self) -> Result<()> {
         self.tracee.set_registers(&self.turned(SCHED_YIELD, [0; 6]))?;
+        let waits_on = self.original.rax.cast_signed() == ERESTART_RESTARTBLOCK && in_call(&self.original);
+        if waits_on { self.put_back() } else { self.send_home() }
+    }
+
+    /// The thread goes home by its frame, which restores registers and signal mask at once: a signal that waits is delivered
+    /// at home and nowhere else, whenever we die. There its call, which it would make again, becomes the one that our
+    /// stop interrupted: a signal with a handler must find it so.
+    fn send_home(&mut self) -> Result<()> {
+        const STOPS_ON_THE_WAY: u32 = 4; // entry and exit of sched_yield and of rt_sigreturn
+        for _ in 0..STOPS_ON_THE_WAY {
+            if !self.step()? {
+                return Ok(());
+            }
+        }
+        self.tracee.interrupt();
+        self.tracee.cont()?;
+        if self.tracee.wait(Instant::now() + CALL_LIMIT)? != Stop::Event
+            || self.tracee.registers()?.rip != restarted(&self.original).rip
+        {
+            return Ok(());
+        }
+        if let Some(vector) = &self.vector {
+            self.tracee.set_vector_state(vector)?;
+        }
+        self.tracee.set_registers(&self.original)
+    }
+
+    /// rt_sigreturn would have the kernel forget how to go on with this call (restart_block): it would begin its timeout anew.
+    fn put_back(&mut self) -> Result<()> {
         self.tracee.interrupt();
         self.tracee.cont()?;
         let deadline = Instant::now() + CALL_LIMIT;
@@ -310,21 +350,17 @@ impl<'a> Search<'a, '_> {
         if stood && !at_call {
             original.orig_rax = u64::MAX; // behind an execve: the call was another program's
         }
-        let float = match (at_call, running) {
-            (true, _) => tracee.float_registers()?.to_vec(),
+        let (float, vector) = match (at_call, running) {
+            (true, _) => (tracee.float_registers()?.to_vec(), tracee.vector_state().ok()),
             (false, true) if !in_call(&original) && !self.in_restartable_sequence(&tracee)? => {
-                tracee.extended_registers()?
+                (tracee.extended_registers()?, None)
             }
             _ => return Ok(None),
         };
         let mask = tracee.signal_mask()?;
-        if is_to_be_cancelled(self.process, &tracee)? {
-            return Ok(None);
-        }
         let (process, memory, gadgets) = (self.process, self.memory, self.gadgets);
-        let mut worker = Worker { process, tracee, memory, gadgets, original, mask, scratch: 0, rsp: 0 };
-        worker.hang(&float)?;
-        Ok(Some(worker))
+        let mut worker = Worker { process, tracee, memory, gadgets, original, mask, vector, scratch: 0, rsp: 0 };
+        Ok(worker.hang(&float)?.then_some(worker))
     }
 
     /// Whether `struct rseq` (linux/rseq.h) of the thread names a critical section.
@@ -338,8 +374,7 @@ impl<'a> Search<'a, '_> {
 }
 
 /// Whether glibc's signal for cancellation waits for the thread. Its handler unwinds the stack, and no unwinder knows the way
-/// out of a parachute: such a thread is not turned to our purposes, and one that we have goes home by its frame, which
-/// restores registers and signal mask at once.
+/// out of a parachute: such a thread is not turned to our purposes.
 fn is_to_be_cancelled(process: &Process, tracee: &Tracee) -> Result<bool> {
     const SIGCANCEL: u32 = 32;
     let status = process.status_of(&format!("task/{}/status", tracee.tid))?;
