@@ -200,6 +200,7 @@ export const hardships: Readonly<Record<string, Start>> = {
   'cancellation through C++ frames, while they wait': unwound('waiting'),
   'cancellation through C++ frames, at any instruction': unwound('busy'),
   'cancellation through C++ frames, at any instruction, static': unwound('busy', ['-static']),
+  'bad pointers, and buffers that are gone when they are sent': verifyingItself('buffers.c', {...STATUS, field: 1}),
   'buffers that are shorter than what comes': verifyingItself('shorter.c'),
   'buffers that are shorter than what comes, glibc of trixie': withLibc('shorter.c', 'glibc-trixie'),
   'buffers that are shorter than what comes, musl': withLibc('shorter.c', 'musl'),
