@@ -1,6 +1,6 @@
-// npm run verify [-- SUITE…]: what the gate leaves out: extended (more kinds of programs, hardship), e2e (a real Kubernetes
-// cluster), torture, fuzz; then what it costs (bench) and the targets' own test suites (suites). Hours; needs root.
-// Ends with one line on stdout: N passed, N failed. Exit code 1 on any failure, or a missed bar of the bench.
+// npm run verify [-- SUITE…]: what the gate leaves out: what it costs (bench) and the targets' own test suites (suites), then
+// extended (more kinds of programs, hardship), e2e (a real Kubernetes cluster), torture, fuzz. Hours; needs root.
+// Ends with one line on stdout: N passed, N failed. Exit code 1 on any failure; a missed bar of the bench is printed as missed.
 import './lib/node-version.mjs';
 import {spawnSync} from 'node:child_process';
 import {join} from 'node:path';
