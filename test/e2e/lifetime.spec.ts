@@ -1,8 +1,9 @@
 import type {ScopeTarget} from '@scope/api';
+import {isPatched, textDifferences} from '../support/intact';
 import {applyUntilReady, condition, deleteUntilGone, readAttach, scopeAttach, untilAttach} from './support/attaches';
 import {apply, kubectl, list, untilObject} from './support/kubectl';
 import {whenCluster} from './support/when-cluster';
-import {startWorkloads} from './support/workloads';
+import {addresses, processesOf, restarts, startWorkloads} from './support/workloads';
 
 whenCluster('the life of a ScopeAttach', () => {
   beforeAll(startWorkloads);
@@ -62,6 +63,64 @@ whenCluster('the life of a ScopeAttach', () => {
     expect(names).toHaveLength(4);
     expect(names.every(({state, pid}) => state === 'Scoped' && pid !== 1)).toBe(true);
     await deleteUntilGone('scopeattach', 'workers', 'shop');
+  });
+
+  it('lets go of a pod that loses its label', async () => {
+    await kubectl('label', 'pod', '-n', 'shop', 'python', 'watched=yes');
+    await applyUntilReady(scopeAttach('labelled', {target: {selector: {matchLabels: {watched: 'yes'}}}}));
+    const pids = await processesOf('python');
+    expect(pids.filter(isPatched)).toEqual(pids);
+    await kubectl('label', 'pod', '-n', 'shop', 'python', 'watched-');
+    await untilAttach('the pod’s leave', 'labelled', one => condition(one, 'Ready')?.reason === 'NoMatchingPods');
+    await untilObject('no target', targets, found => found.length === 0);
+    expect(pids.flatMap(textDifferences)).toEqual([]);
+    await deleteUntilGone('scopeattach', 'labelled', 'shop');
+    expect(await restarts('shop', 'app=python')).toEqual([0]);
+  });
+
+  it('scopes a process that starts later', async () => {
+    await applyUntilReady(scopeAttach('later', {target: {podName: 'client'}}));
+    const loop = [
+      'import time, urllib.request',
+      'for n in range(100):',
+      `    urllib.request.urlopen("http://${addresses.web}/later", timeout=5).read()`,
+      '    time.sleep(.1)',
+    ];
+    const later = kubectl('exec', '-n', 'shop', 'client', '--', 'python3', '-c', loop.join('\n'));
+    const attach = await untilAttach('the second process', 'later', one => one.status?.processes?.scoped === 2);
+    expect(attach.status?.pods).toMatchObject({matched: 1, scoped: 1});
+    await later;
+    const [target] = await untilObject('its end', targets, found => found[0]?.status?.counts?.exited === 1);
+    const [ended] = target?.status?.processes?.filter(({state}) => state === 'Exited') ?? [];
+    expect(ended).toMatchObject({container: 'client', name: 'python3'});
+    await deleteUntilGone('scopeattach', 'later', 'shop');
+  });
+
+  it('scopes a restarted container again', async () => {
+    const pod = {
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: {name: 'phoenix', namespace: 'shop'},
+      spec: {
+        terminationGracePeriodSeconds: 1,
+        containers: [{name: 'server', image: 'localhost/e2e/go:1', imagePullPolicy: 'Never'}],
+      },
+    };
+    await apply(pod);
+    await kubectl('wait', '-n', 'shop', 'pod/phoenix', '--for=condition=Ready', '--timeout=60s');
+    await applyUntilReady(scopeAttach('phoenix', {target: {podName: 'phoenix'}}));
+    const before = await processesOf('phoenix');
+    for (const pid of before) process.kill(pid, 'SIGKILL');
+    const again = await untilObject(
+      'the restarted container’s process, scoped',
+      () => processesOf('phoenix').catch(() => []),
+      pids => pids.length > 0 && pids.every(pid => !before.includes(pid)) && pids.every(isPatched),
+    );
+    expect(again).toHaveLength(before.length);
+    await untilAttach('the status', 'phoenix', one => one.status?.processes?.scoped === 1);
+    await deleteUntilGone('scopeattach', 'phoenix', 'shop');
+    expect(again.flatMap(textDifferences)).toEqual([]);
+    await kubectl('delete', 'pod', '-n', 'shop', 'phoenix', '--timeout=60s');
   });
 
   it('shows what a person asks first', async () => {

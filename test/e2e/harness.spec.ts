@@ -1,0 +1,54 @@
+// The cluster itself, which every other spec stands on. It is killed and ended here, and brought up again at the end.
+import {traces} from '../cluster/cluster';
+import {containerProcesses, killContainerProcesses, killShims} from '../cluster/containers';
+import {killRecorded, startTicks} from '../cluster/processes';
+import {begin, end, layout} from './support/environment';
+import {whenCluster} from './support/when-cluster';
+import {addresses, request, startWorkloads} from './support/workloads';
+
+/** Pid and start time of what runs in the pods. */
+const podProcesses = (): ReadonlyMap<number, string | undefined> =>
+  new Map(containerProcesses(layout).map(pid => [pid, startTicks(pid)]));
+
+const stillThere = (before: ReadonlyMap<number, string | undefined>): readonly number[] =>
+  [...before].filter(([pid, ticks]) => ticks !== undefined && startTicks(pid) === ticks).map(([pid]) => pid);
+
+whenCluster('the cluster of the tests', () => {
+  beforeAll(startWorkloads);
+  // For whichever spec comes next.
+  afterAll(begin);
+
+  it('comes up again after every daemon was killed at once, pods still running', async () => {
+    const before = podProcesses();
+    expect(before.size).toBeGreaterThan(5);
+    // The daemons, then the shims: what they had started lives on without them.
+    killRecorded(layout);
+    await killShims(layout);
+    expect(stillThere(before)).toHaveLength(before.size);
+
+    await begin();
+    expect(stillThere(before)).toEqual([]);
+    await startWorkloads();
+    expect(await request(addresses.web, '/again', 5)).toHaveLength(5);
+  });
+
+  it('comes up again after its pods were killed too', async () => {
+    killRecorded(layout);
+    await killShims(layout);
+    await killContainerProcesses(layout);
+    await begin();
+    await startWorkloads();
+    expect(await request(addresses.web, '/once-more', 5)).toHaveLength(5);
+  });
+
+  it('goes without a trace: no process, mount, namespace, cgroup or file', async () => {
+    const before = podProcesses();
+    expect(await traces(layout)).not.toEqual([]);
+    await end();
+    expect(stillThere(before)).toEqual([]);
+    expect(await traces(layout)).toEqual([]);
+    // And once more, with nothing there.
+    await end();
+    expect(await traces(layout)).toEqual([]);
+  });
+});
