@@ -4,7 +4,7 @@ import {restartApiServer} from '../cluster/cluster';
 import {killRecorded} from '../cluster/processes';
 import {applyUntilReady, condition, deleteUntilGone, readAttach, scopeAttach, untilAttach} from './support/attaches';
 import {layout, RELEASE, SYSTEM_NAMESPACE} from './support/environment';
-import {EventLog, untilCollected} from './support/event-log';
+import {collectedExchanges, EventLog, untilCollected} from './support/event-log';
 import {apply, get, kubectl, list, untilObject} from './support/kubectl';
 import {whenCluster} from './support/when-cluster';
 import {
@@ -41,6 +41,14 @@ whenCluster('agents and controllers that go away', () => {
       );
       await request(addresses.python, '/taken-over', 20);
       expect(await log.untilExchanges('/taken-over', 20)).toHaveLength(20);
+      // What was done while nobody read is seen, or said to be missing; never twice.
+      const [seen, gaps] = [collectedExchanges('/killed').length, await gapsOf((await agentPod()).metadata.name)];
+      const told = gaps.filter(({lost = {}}) => Object.keys(lost).length > 0);
+      process.stderr.write(
+        `e2e, measured: of 20 requests while no agent ran, ${seen} seen; ${JSON.stringify(told.map(({lost}) => lost))} lost\n`,
+      );
+      expect(seen).toBeLessThanOrEqual(20);
+      expect(seen === 20 || told.length > 0).toBe(true);
     } finally {
       await log.close();
     }
@@ -59,14 +67,11 @@ whenCluster('agents and controllers that go away', () => {
     ).then(pods => pods.find(({metadata}) => metadata.uid !== before.metadata.uid));
     await kubectl('rollout', 'status', '-n', SYSTEM_NAMESPACE, `daemonset/${RELEASE}-agent`, '--timeout=60s');
     await request(addresses.python, '/followed', 20);
-    const lines = (await kubectl('logs', '-n', SYSTEM_NAMESPACE, after?.metadata.name ?? '')).split('\n');
-    const taken = lines.filter(line => line.includes('"taken back"'));
+    const taken = (await linesOf(after?.metadata.name ?? '')).filter(line => line.includes('"taken back"'));
     expect(taken.length).toBeGreaterThan(0);
     for (const line of taken) expect(line).toContain('"state":"Scoped"');
     // Nothing that the one before had read is missing: it was told to end, and gave everything away first.
-    const gaps = lines
-      .filter(line => line.includes('"event":"scope.lost"'))
-      .map(line => JSON.parse(line) as ScopeEvent);
+    const gaps = await gapsOf(after?.metadata.name ?? '');
     expect(gaps).toHaveLength(taken.length);
     for (const {attributes, lost = {}} of gaps) {
       expect(attributes).toMatchObject({'scope.lost.where': 'agent'});
@@ -157,12 +162,21 @@ async function agentPod(): Promise<Pod> {
 
 const restartsOf = (pod: Pod): number => pod.status?.containerStatuses?.[0]?.restartCount ?? 0;
 
+/** What the agent of that pod has printed, since its last start. */
+const linesOf = async (pod: string): Promise<readonly string[]> =>
+  (await kubectl('logs', '-n', SYSTEM_NAMESPACE, pod)).split('\n');
+
+/** Where it says that something is missing. */
+const gapsOf = async (pod: string): Promise<readonly ScopeEvent[]> =>
+  (await linesOf(pod))
+    .filter(line => line.includes('"event":"scope.lost"'))
+    .map(line => JSON.parse(line) as ScopeEvent);
+
 /** How many processes the agent after that one says it has scoped. */
 async function sessionsSince(before: Pod): Promise<number> {
   const current = await agentPod();
   if (restartsOf(current) <= restartsOf(before)) return 0;
-  const lines = (await kubectl('logs', '-n', SYSTEM_NAMESPACE, current.metadata.name)).split('\n');
-  return lines.filter(line => line.includes('"state":"Scoped"')).length;
+  return (await linesOf(current.metadata.name)).filter(line => line.includes('"state":"Scoped"')).length;
 }
 
 /** Adds to, or with null takes from, the labels that a node must bear to have an agent. */

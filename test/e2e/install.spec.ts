@@ -16,7 +16,11 @@ const target = {podName: 'python'};
 
 whenCluster('helm', () => {
   beforeAll(startWorkloads);
-  afterAll(() => installChart());
+  // Whatever became of one, the next begins with the chart in place and nothing scoped.
+  afterEach(async () => {
+    await installChart();
+    await kubectl('delete', 'scopeattaches', '-A', '--all', '--timeout=90s');
+  });
 
   it('upgrades under what is scoped: it stays scoped, and nothing is lost', async () => {
     await applyUntilReady(scopeAttach('upgraded', {target}));

@@ -18,21 +18,35 @@ const OTLP_PORT = 4318;
 export const runDir = (): string => join(layout.dir, 'run');
 export const collectorFile = (): string => join(layout.dir, 'collected.jsonl');
 
+interface Parts {
+  readonly collector: string;
+  /** Archives of images. */
+  readonly images: readonly string[];
+}
+
+let parts: Promise<Parts> | undefined;
+
+/** What goes into the cluster; built when the cache doesn't hold it. */
+async function build(): Promise<Parts> {
+  await ensureBinary('helm');
+  const [collector, goServer] = [await ensureBinary('collector'), await ensureBinary('go-server')];
+  const talk = {timeoutMs: 600_000, onStderr: (text: string): boolean => process.stderr.write(text)};
+  const image = (await run('node', [join(repositoryRoot, 'scripts/image.mjs')], talk)).trim();
+  const servers = await run('node', [join(repositoryRoot, 'test/e2e/images/build.mjs'), goServer], talk);
+  return {collector, images: [image, ...servers.trim().split('\n')]};
+}
+
 /** Builds what is missing, brings the cluster up, puts images, collector and chart into it. */
 export async function begin(): Promise<void> {
   const say = (text: string): void => {
     process.stderr.write(`e2e: ${text}\n`);
   };
   const started = Date.now();
-  await ensureBinary('helm');
-  const [collector, goServer] = [await ensureBinary('collector'), await ensureBinary('go-server')];
-  const talk = {timeoutMs: 600_000, onStderr: (text: string): boolean => process.stderr.write(text)};
-  const image = (await run('node', [join(repositoryRoot, 'scripts/image.mjs')], talk)).trim();
-  const servers = await run('node', [join(repositoryRoot, 'test/e2e/images/build.mjs'), goServer], talk);
+  const {collector, images} = await (parts ??= build());
   say(`programs and images are there after ${seconds(started)} s`);
   await up(layout);
   say(`node ready after ${seconds(started)} s`);
-  for (const archive of [image, ...servers.trim().split('\n')]) await importImage(layout, archive);
+  for (const archive of images) await importImage(layout, archive);
   await startCollector(collector);
   await installChart();
   say(`chart installed after ${seconds(started)} s`);

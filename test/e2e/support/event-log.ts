@@ -44,8 +44,8 @@ export class EventLog {
   }
 }
 
-/** Server-side exchanges of that path at the collector. */
-const collectedExchanges = (path: string): readonly CollectedRecord[] =>
+/** Server-side exchanges of that path that are at the collector now. */
+export const collectedExchanges = (path: string): readonly CollectedRecord[] =>
   collected().filter(
     ({eventName, attributes}) =>
       eventName === 'http.exchange' && attributes['url.path'] === path && attributes['scope.role'] === 'server',
