@@ -5,7 +5,7 @@ import {applyUntilReady, deleteUntilGone, readAttach, scopeAttach} from './suppo
 import {EventLog} from './support/event-log';
 import {apply, get, kubectl} from './support/kubectl';
 import {whenCluster} from './support/when-cluster';
-import {manifest, processesOf, request, restarts, startWorkloads} from './support/workloads';
+import {manifest, processesOf, request, restarts, startWorkloads, untilAnswered} from './support/workloads';
 
 const KINDS = [
   ['nginx', '10.96.100.11'],
@@ -25,6 +25,7 @@ whenCluster(
       await startWorkloads();
       await apply(manifest('confined.yaml'));
       await kubectl('wait', '-n', 'shop', 'pod', '-l', 'confined', '--for=condition=Ready', '--timeout=60s');
+      await untilAnswered(...KINDS.map(([, address]) => address));
       log = new EventLog();
     });
 

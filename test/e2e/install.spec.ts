@@ -39,7 +39,7 @@ whenCluster('helm', () => {
     expect(pids.filter(isPatched)).toEqual(pids);
     await uninstallChart();
     expect(pids.flatMap(textDifferences)).toEqual([]);
-    expect(await onNode()).toEqual([]);
+    expect(await leftOnNode()).toEqual([]);
     // The definitions are kept, and the wish with them.
     expect((await inCluster()).map(line => line.split('/')[0])).toEqual(
       expect.arrayContaining(['CustomResourceDefinition', 'ScopeAttach']),
@@ -56,12 +56,12 @@ whenCluster('helm', () => {
   it('uninstalls without a trace: no object of any kind, no file, mount or process', async () => {
     await installChart('crds.keep=false');
     expect(await inCluster()).toContain('CustomResourceDefinition//scopeattaches.scopeattach.dev');
-    expect(await onNode()).not.toEqual([]);
+    expect(onNode()).not.toEqual([]);
     await applyUntilReady(scopeAttach('last', {target}));
     await deleteUntilGone('scopeattach', 'last', 'shop');
     await uninstallChart();
     expect(await inCluster()).toEqual([]);
-    expect(await onNode()).toEqual([]);
+    expect(await leftOnNode()).toEqual([]);
   });
 });
 
@@ -89,24 +89,20 @@ async function inCluster(): Promise<readonly string[]> {
   return all.split('\n').filter(found => found.includes('scope') && !OF_EVERY_NAMESPACE.includes(found));
 }
 
-/** Our files, mounts and processes on the node, once the kubelet has cleared the pods away. */
-async function onNode(): Promise<readonly string[]> {
-  const pods = (await list<Pod>('pods', SYSTEM_NAMESPACE)).length;
-  const find = (): readonly string[] => [
-    ...(existsSync(runDir()) ? readdirSync(runDir(), {recursive: true}).map(name => `file ${String(name)}`) : []),
-    ...mountsBelow(layout).filter(path => path.includes('scope-agent') || path.startsWith(runDir())),
-    ...processIds().flatMap(pid =>
-      commandOf(pid).includes('/opt/scope/') ? [`process ${pid} ${commandOf(pid)}`] : [],
-    ),
-    ...processIds().flatMap(pid => (mapsOf(pid).includes('memfd:scope') ? [`process ${pid} has our memory`] : [])),
-  ];
-  if (pods > 0) return find();
-  let last: readonly string[] = [];
-  await until('the pods’ traces to go', 30_000, () => {
-    last = find();
-    return Promise.resolve(last.length === 0 || undefined);
-  }).catch(() => undefined);
-  return last;
+/** Our files, mounts and processes on the node. */
+const onNode = (): readonly string[] => [
+  ...(existsSync(runDir()) ? readdirSync(runDir(), {recursive: true}).map(name => `file ${String(name)}`) : []),
+  ...mountsBelow(layout).filter(path => path.includes('scope-agent') || path.startsWith(runDir())),
+  ...processIds().flatMap(pid => (commandOf(pid).includes('/opt/scope/') ? [`process ${pid} ${commandOf(pid)}`] : [])),
+  ...processIds().flatMap(pid => (mapsOf(pid).includes('memfd:scope') ? [`process ${pid} has our memory`] : [])),
+];
+
+/** The same once the kubelet has cleared the pods away, which takes it a moment. */
+async function leftOnNode(): Promise<readonly string[]> {
+  await until('nothing on the node', 30_000, () => Promise.resolve(onNode().length === 0 || undefined)).catch(
+    () => undefined,
+  );
+  return onNode();
 }
 
 const commandOf = (pid: number): string => textOf(`/proc/${pid}/cmdline`).replaceAll('\0', ' ');

@@ -1,7 +1,7 @@
 import {existsSync, mkdirSync, writeFileSync} from 'node:fs';
 import {join} from 'node:path';
 import {ensureBinary} from '../../cluster/binaries';
-import {down, inCluster, up} from '../../cluster/cluster';
+import {down, inCluster, kubectl, up} from '../../cluster/cluster';
 import {importImage} from '../../cluster/images';
 import {defaultLayout, kubeconfigFile, repositoryRoot} from '../../cluster/layout';
 import {startProcess, stopProcess} from '../../cluster/processes';
@@ -91,8 +91,13 @@ export async function installChart(...more: readonly string[]): Promise<void> {
   await runHelm([...args, ...values.flatMap(value => ['--set', value]), '--wait', '--timeout', '90s']);
 }
 
+/** Uninstalls the chart and waits for its pods' end: helm waits only until a DaemonSet is gone, which ends them afterwards. */
 export async function uninstallChart(): Promise<void> {
   await runHelm(['uninstall', RELEASE, '--namespace', SYSTEM_NAMESPACE, '--wait', '--timeout', '90s']);
+  await until('the end of the chart’s pods', 60_000, async () => {
+    const pods = await kubectl(layout, ['get', 'pods', '-n', SYSTEM_NAMESPACE, '-o', 'name']);
+    return pods === '' || undefined;
+  });
 }
 
 async function runHelm(args: readonly string[]): Promise<void> {

@@ -4,7 +4,7 @@ import {ContainerScanner, parseContainerId, procSource} from '@scope/containers'
 import type {Pod} from '@scope/kube';
 import {inCluster} from '../../cluster/cluster';
 import {repositoryRoot} from '../../cluster/layout';
-import {run} from '../../cluster/shell';
+import {run, until} from '../../cluster/shell';
 import {layout} from './environment';
 import {apply, get, kubectl, list} from './kubectl';
 
@@ -16,6 +16,17 @@ export async function startWorkloads(): Promise<void> {
   await apply(manifest('workloads.yaml'));
   for (const namespace of ['shop', 'bank', 'other']) {
     await kubectl('wait', '-n', namespace, 'pod', '--all', '--for=condition=Ready', '--timeout=60s');
+  }
+  await untilAnswered(...Object.values(addresses));
+}
+
+/** Waits until each address answers: a Service refuses until kube-proxy has heard of its pods, after they are ready. */
+export async function untilAnswered(...of: readonly string[]): Promise<void> {
+  for (const address of of) {
+    await until(`an answer of ${address}`, 30_000, async () => {
+      await requestFromNode(address, '/', 1);
+      return true;
+    });
   }
 }
 
