@@ -1,5 +1,7 @@
 import type {ScopeTarget} from '@scope/api';
+import {until} from '../cluster/shell';
 import {isPatched, textDifferences} from '../support/intact';
+import {tracerPid} from '../support/proc';
 import {applyUntilReady, condition, deleteUntilGone, readAttach, scopeAttach, untilAttach} from './support/attaches';
 import {apply, kubectl, list, untilObject} from './support/kubectl';
 import {whenCluster} from './support/when-cluster';
@@ -94,6 +96,44 @@ whenCluster('the life of a ScopeAttach', () => {
     const [ended] = target?.status?.processes?.filter(({state}) => state === 'Exited') ?? [];
     expect(ended).toMatchObject({container: 'client', name: 'python3'});
     await deleteUntilGone('scopeattach', 'later', 'shop');
+  });
+
+  it('says of a process why it can not be scoped, and scopes it when it can', async () => {
+    const before = await processesOf('client');
+    // A child whose tracer its parent is: no process can have two. The tracer goes when it is told to.
+    const code = [
+      'import ctypes, os, signal, time',
+      'if os.fork() == 0:',
+      '    ctypes.CDLL(None).ptrace(0, 0, 0, 0)',
+      'time.sleep(300)',
+    ];
+    const running = kubectl('exec', '-n', 'shop', 'client', '--', 'python3', '-c', code.join('\n')).catch(() => '');
+    const traced = await until('the traced process', 30_000, async () =>
+      (await processesOf('client')).find(pid => tracerPid(pid) !== 0),
+    );
+    try {
+      await apply(scopeAttach('traced', {target: {podName: 'client'}}));
+      const refused = await untilAttach('the refusal', 'traced', one => (one.status?.processes?.failed ?? 0) > 0);
+      expect(condition(refused, 'Ready')).toMatchObject({status: 'False', reason: 'AlreadyTraced'});
+      expect(refused.status?.failures).toEqual([
+        {
+          reason: 'AlreadyTraced',
+          count: 1,
+          example: expect.stringMatching(/^pod client, container client, process /) as string,
+        },
+      ]);
+      const [target] = await targets();
+      const failed = target?.status?.processes?.filter(({state}) => state === 'Failed') ?? [];
+      expect(failed).toMatchObject([{container: 'client', name: 'python3', reason: 'AlreadyTraced'}]);
+
+      process.kill(tracerPid(traced), 'SIGKILL');
+      await untilAttach('it to be scoped', 'traced', one => condition(one, 'Ready')?.status === 'True', 90_000);
+      expect(isPatched(traced)).toBe(true);
+    } finally {
+      await deleteUntilGone('scopeattach', 'traced', 'shop');
+      for (const pid of await processesOf('client')) if (!before.includes(pid)) process.kill(pid, 'SIGKILL');
+      await running;
+    }
   });
 
   it('scopes a restarted container again', async () => {
