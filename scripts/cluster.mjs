@@ -1,4 +1,4 @@
-// npm run cluster -- up|status|down: starts the harness under test/cluster, which is TypeScript, with nothing but the
+// npm run cluster -- up|status|down|load IMAGE: starts the harness under test/cluster, which is TypeScript, with nothing but the
 // bundler the project already has.
 import './lib/node-version.mjs';
 import {build} from 'esbuild';

@@ -58,7 +58,7 @@ const NEEDS = {
     buildah: 'buildah',
     debootstrap: 'debootstrap',
     nsenter: 'util-linux',
-    busybox: 'busybox-static',
+    python3: 'python3',
   },
 };
 

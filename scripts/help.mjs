@@ -20,7 +20,7 @@ const habits = {
   bench: 'what it costs: a table, raw figures kept; --profile: where the time goes; --write: docs/bench.md',
   fuzz: 'npm run fuzz -- --seconds 300: hostile rings, HTTP, DNS and console streams against the decoder, program files and code against the planner',
   suites: 'npm run suites -- NAME: the targets’ own test suites, scoped for their whole life',
-  cluster: 'npm run cluster -- up|status|down: the Kubernetes harness',
+  cluster: 'npm run cluster -- up|status|down|load IMAGE: the Kubernetes harness',
   image: 'build the container image',
 };
 const width = Math.max(...Object.keys(habits).map(name => name.length));

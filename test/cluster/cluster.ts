@@ -4,12 +4,19 @@ import {ensureBinary} from './binaries';
 import {writeCertificates} from './certificates';
 import {apiServer, controllerManager, etcd, kubeProxy, kubelet, scheduler} from './components';
 import {writeConfiguration} from './configuration';
-import {killContainers, killShims, unmountAll} from './containers';
+import {
+  containerProcesses,
+  killContainerProcesses,
+  killShims,
+  podTraces,
+  removePodCgroups,
+  unmountAll,
+} from './containers';
 import {importImage, pauseArchive} from './images';
 import type {Layout} from './layout';
 import {containerdSocket, kubeconfigFile} from './layout';
 import {createNetwork, deleteNetwork, networkNamespaces} from './network';
-import {isAlive, recordedProcesses, startProcess, stopProcess} from './processes';
+import {isAlive, killRecorded, processesOf, recordedProcesses, startProcess, stopProcess} from './processes';
 import {requireTools} from './requirements';
 import {run, tryRun, until} from './shell';
 
@@ -49,11 +56,7 @@ export async function up(layout: Layout): Promise<void> {
     await importImage(layout, pause);
     return true;
   });
-  await until(
-    'the API server',
-    90_000,
-    async () => (await kubectl(layout, ['get', '--raw', '/readyz'])) === 'ok' || undefined,
-  );
+  await untilApiServer(layout);
   for (const component of [controllerManager, scheduler, kubelet, kubeProxy]) start(component(layout));
   await until('the node to be ready', 90_000, () => nodeReady(layout));
   // Pods are refused until it exists, a moment after the node is ready.
@@ -69,12 +72,16 @@ async function nodeReady(layout: Layout): Promise<true | undefined> {
   return ready === 'True' ? true : undefined;
 }
 
-/** Ends everything `up` started, by the recorded pids, and removes every trace. Harmless when nothing runs. */
+/**
+ * Ends everything `up` started and removes every trace: harmless when nothing runs, and the same after everything was
+ * killed at once. The folder goes last but one: it says what else there is, so that a `down` cut short can be done again.
+ */
 export async function down(layout: Layout): Promise<void> {
   for (const name of ['proxy', 'kubelet', 'scheduler', 'controllers']) await stopProcess(layout, name);
-  const podNamespaces = await killContainers(layout);
   for (const record of recordedProcesses(layout)) await stopProcess(layout, record.name);
-  killShims(layout);
+  await killShims(layout);
+  await killContainerProcesses(layout);
+  removePodCgroups();
   if (existsSync(layout.dir)) {
     await until('the mounts below the cluster’s folder to go', 10_000, async () => {
       await unmountAll(layout);
@@ -82,7 +89,36 @@ export async function down(layout: Layout): Promise<void> {
       return true;
     });
   }
-  await deleteNetwork(layout, podNamespaces);
+  await deleteNetwork(layout);
+}
+
+/** What of a cluster is there, one line each: none after `down`. */
+export async function traces(layout: Layout): Promise<readonly string[]> {
+  const namespaces = (await networkNamespaces()).filter(name => name === layout.netns);
+  return [
+    ...processesOf(layout).map(({pid, command}) => `process ${pid}: ${command}`),
+    ...containerProcesses(layout).map(pid => `process ${pid} of a container`),
+    ...podTraces(layout),
+    ...namespaces.map(name => `network namespace ${name}`),
+    ...(existsSync(layout.dir) ? [layout.dir] : []),
+  ];
+}
+
+/** SIGKILL for the API server, and a new one in its place; it answers when this returns. */
+export async function restartApiServer(layout: Layout): Promise<void> {
+  const {name, args} = apiServer(layout);
+  killRecorded(layout, recorded => recorded === name);
+  await stopProcess(layout, name);
+  startProcess(layout, name, await ensureBinary('kube'), args);
+  await untilApiServer(layout);
+}
+
+async function untilApiServer(layout: Layout): Promise<void> {
+  await until(
+    'the API server',
+    90_000,
+    async () => (await kubectl(layout, ['get', '--raw', '/readyz'])) === 'ok' || undefined,
+  );
 }
 
 export interface ClusterStatus {

@@ -1,6 +1,6 @@
 import {join} from 'node:path';
 import type {Layout} from './layout';
-import {kubeconfigFile, pkiFile} from './layout';
+import {auditLog, auditPolicyFile, kubeconfigFile, pkiFile} from './layout';
 
 /** Flags of one program of the combined binary. */
 export interface Component {
@@ -62,6 +62,8 @@ export function apiServer(layout: Layout): Component {
         'proxy-client-cert-file': pki('front.crt'),
         'proxy-client-key-file': pki('front.key'),
         'enable-aggregator-routing': 'true',
+        'audit-policy-file': auditPolicyFile(layout),
+        'audit-log-path': auditLog(layout),
       }),
     ],
   };

@@ -1,54 +1,90 @@
-import {existsSync, readFileSync, readdirSync} from 'node:fs';
-import {basename} from 'node:path';
+import {existsSync, readFileSync, readdirSync, rmdirSync} from 'node:fs';
+import {basename, join} from 'node:path';
 import type {Layout} from './layout';
 import {containerdSocket} from './layout';
-import {run, tryRun} from './shell';
+import {killAndWait, processIds} from './processes';
+import {run} from './shell';
 
-const ctr = (layout: Layout, ...args: string[]): string[] => ['-a', containerdSocket(layout), '-n', 'k8s.io', ...args];
+// Rule of this file: no daemon is asked. All of them may have been killed at once, by what ended a run in its middle; then
+// the sockets are there, nobody answers, and the pods' processes live on. What is true is on disk and in the kernel.
 
-/** Kills the tasks of every container and returns the names of the network namespaces their pods had. */
-export async function killContainers(layout: Layout): Promise<readonly string[]> {
-  if (!existsSync(containerdSocket(layout))) return [];
-  const listed = await tryRun('ctr', ctr(layout, 'container', 'ls', '-q'), {timeoutMs: 10_000});
-  const ids = listed.stdout.split('\n').filter(id => id !== '');
-  const namespaces = new Set<string>();
-  for (const id of ids) {
-    const info = await tryRun('ctr', ctr(layout, 'container', 'info', id), {timeoutMs: 10_000});
-    for (const match of info.stdout.matchAll(/\/netns\/(cni-[0-9a-f-]+)/g)) {
-      if (match[1] !== undefined) namespaces.add(match[1]);
-    }
-    await tryRun('ctr', ctr(layout, 'task', 'kill', '-s', '9', id), {timeoutMs: 10_000});
-  }
-  return [...namespaces];
+const CGROUPS = '/sys/fs/cgroup';
+
+/** Ids of the containers that this cluster's containerd has started: it keeps a folder for each. */
+function containerIds(layout: Layout): readonly string[] {
+  const folder = join(layout.dir, 'containerd-run/io.containerd.runtime.v2.task/k8s.io');
+  return existsSync(folder) ? readdirSync(folder) : [];
 }
 
-/** Ends the shims that serve this cluster's containerd, known by the socket's path on their command line. */
-export function killShims(layout: Layout): void {
-  for (const entry of readdirSync('/proc')) {
-    if (!/^\d+$/.test(entry)) continue;
-    const args = commandLine(entry);
-    const program = basename(args[0] ?? '');
-    if (program === 'containerd-shim-runc-v2' && args.includes(containerdSocket(layout))) {
-      process.kill(Number(entry), 'SIGKILL');
-    }
-  }
+/** Ends the shims of this cluster's containerd, known by its socket on their command line. */
+export async function killShims(layout: Layout): Promise<void> {
+  const socket = containerdSocket(layout);
+  await killAndWait('the containers’ shims', () =>
+    processIds().filter(pid => {
+      const args = readText(`/proc/${pid}/cmdline`).split('\0');
+      return basename(args[0] ?? '') === 'containerd-shim-runc-v2' && args.includes(socket);
+    }),
+  );
 }
 
-function commandLine(pid: string): readonly string[] {
+/** Ends every process of every container. After the shims: one of them may be about to start another. */
+export async function killContainerProcesses(layout: Layout): Promise<void> {
+  await killAndWait('the containers’ processes', () => containerProcesses(layout));
+}
+
+/** Ids of the processes in this cluster's containers, by their cgroups. */
+export function containerProcesses(layout: Layout): readonly number[] {
+  const ids = containerIds(layout);
+  return processIds().filter(pid => {
+    const cgroups = readText(`/proc/${pid}/cgroup`);
+    return ids.some(id => cgroups.includes(id));
+  });
+}
+
+/** Where the kubelet keeps the cgroups of pods: one tree a controller with cgroup v1, one at all with v2. */
+const podCgroups = (): readonly string[] =>
+  [CGROUPS, ...readdirSync(CGROUPS).map(name => join(CGROUPS, name))]
+    .map(folder => join(folder, 'kubepods'))
+    .filter(folder => existsSync(folder));
+
+/** Removes the cgroups of pods in which nothing runs, innermost first. The kernel refuses the others: they are in use. */
+export function removePodCgroups(): void {
+  for (const folder of podCgroups()) removeEmpty(folder);
+}
+
+function removeEmpty(folder: string): void {
   try {
-    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
+    for (const entry of readdirSync(folder, {withFileTypes: true})) {
+      if (entry.isDirectory()) removeEmpty(join(folder, entry.name));
+    }
+    rmdirSync(folder);
   } catch {
-    return [];
+    // In use, or gone meanwhile.
   }
 }
 
-/** Unmounts everything below the cluster's folder, innermost first. */
-export async function unmountAll(layout: Layout): Promise<void> {
-  const mounts = readFileSync('/proc/mounts', 'utf8')
+/** Paths of the mounts below the cluster's folder, innermost first. */
+export const mountsBelow = (layout: Layout): readonly string[] =>
+  readText('/proc/self/mountinfo')
     .split('\n')
-    .map(line => line.split(' ')[1] ?? '')
+    .map(line => line.split(' ')[4] ?? '')
     .filter(path => path.startsWith(`${layout.dir}/`))
     .sort()
     .reverse();
-  for (const path of mounts) await run('umount', ['-l', path]);
+
+/** Unmounts everything below the cluster's folder: the containers' roots, volumes, and the pods' network namespaces. */
+export async function unmountAll(layout: Layout): Promise<void> {
+  for (const path of mountsBelow(layout)) await run('umount', ['-l', path]);
+}
+
+/** Traces of pods that are there: their cgroups, and this cluster's mounts. */
+export const podTraces = (layout: Layout): readonly string[] => [...podCgroups(), ...mountsBelow(layout)];
+
+/** Empty when it is gone meanwhile. */
+function readText(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return '';
+  }
 }

@@ -25,7 +25,7 @@ export async function pauseArchive(): Promise<string> {
   return file;
 }
 
-/** Makes the images of an archive known to the cluster's containerd, where the kubelet finds them. */
-export async function importImage(layout: Layout, archive: string): Promise<void> {
-  await run('ctr', ['-a', containerdSocket(layout), '-n', 'k8s.io', 'image', 'import', archive], {timeoutMs: 300_000});
+/** Makes the images of an archive known to the cluster's containerd, where the kubelet finds them. What ctr says of it. */
+export function importImage(layout: Layout, archive: string): Promise<string> {
+  return run('ctr', ['-a', containerdSocket(layout), '-n', 'k8s.io', 'image', 'import', archive], {timeoutMs: 300_000});
 }

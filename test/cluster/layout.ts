@@ -38,3 +38,6 @@ export const apiServerUrl = (layout: Layout): string => `https://${layout.nodeAd
 export const containerdSocket = (layout: Layout): string => join(layout.dir, 'containerd.sock');
 export const kubeconfigFile = (layout: Layout, user: string): string => join(layout.dir, `${user}.kubeconfig`);
 export const pkiFile = (layout: Layout, name: string): string => join(layout.dir, 'pki', name);
+export const auditPolicyFile = (layout: Layout): string => join(layout.dir, 'audit-policy.json');
+/** One JSON object a line (audit.k8s.io/v1 Event). */
+export const auditLog = (layout: Layout): string => join(layout.dir, 'log', 'audit.jsonl');

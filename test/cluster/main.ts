@@ -1,15 +1,17 @@
 import {existsSync} from 'node:fs';
 import {ensureBinary} from './binaries';
 import {down, inCluster, status, up} from './cluster';
+import {importImage} from './images';
 import {defaultLayout, kubeconfigFile} from './layout';
 import {spawnSync} from 'node:child_process';
 
 const usage = `usage: npm run cluster -- COMMAND
-  up        bring the cluster up from nothing
-  status    what runs
-  down      end it and remove every trace
-  exec CMD  run a command in its network namespace, with KUBECONFIG set
-  helm ARGS run helm against it
+  up          bring the cluster up from nothing
+  status      what runs
+  down        end it and remove every trace
+  load IMAGE  make the images of an archive (docker save, podman save, npm run image) known to it
+  exec CMD    run a command in its network namespace, with KUBECONFIG set
+  helm ARGS   run helm against it
 `;
 
 async function main(args: readonly string[]): Promise<number> {
@@ -27,6 +29,13 @@ async function main(args: readonly string[]): Promise<number> {
     case 'down':
       await down(layout);
       return 0;
+    case 'load': {
+      const [, archive] = args;
+      if (archive === undefined) break;
+      if (!existsSync(kubeconfigFile(layout, 'admin'))) throw new Error('no cluster: npm run cluster -- up');
+      process.stdout.write(await importImage(layout, archive));
+      return 0;
+    }
     case 'status': {
       const current = await status(layout);
       for (const record of current.processes) {
@@ -49,9 +58,9 @@ async function main(args: readonly string[]): Promise<number> {
       return spawnSync(program, programArgs, {stdio: 'inherit', env}).status ?? 1;
     }
     default:
-      process.stderr.write(usage);
-      return 2;
   }
+  process.stderr.write(usage);
+  return 2;
 }
 
 main(process.argv.slice(2)).then(

@@ -1,5 +1,5 @@
 import type {Layout} from './layout';
-import {run, tryRun} from './shell';
+import {run} from './shell';
 
 /** Makes the namespace the cluster lives in: loopback, and a bridge that carries the node's address. No way out. */
 export async function createNetwork(layout: Layout): Promise<void> {
@@ -16,11 +16,8 @@ export async function createNetwork(layout: Layout): Promise<void> {
   await inside('sysctl', '-qw', 'net.ipv4.ip_forward=1');
 }
 
-export async function deleteNetwork(layout: Layout, podNamespaces: readonly string[]): Promise<void> {
-  const existing = new Set(await networkNamespaces());
-  for (const name of [...podNamespaces, layout.netns]) {
-    if (existing.has(name)) await tryRun('ip', ['netns', 'del', name]);
-  }
+export async function deleteNetwork(layout: Layout): Promise<void> {
+  if ((await networkNamespaces()).includes(layout.netns)) await run('ip', ['netns', 'del', layout.netns]);
 }
 
 /** Names as `ip netns list` gives them; an id may follow a name. */

@@ -62,11 +62,62 @@ export async function stopProcess(layout: Layout, name: string, graceMs = 5_000)
   if (record === undefined) return;
   const gone = (): Promise<true | undefined> => Promise.resolve(isAlive(record) ? undefined : true);
   if (isAlive(record)) {
-    process.kill(record.pid, 'SIGTERM');
+    signal(record.pid, 'SIGTERM');
     await until(`${name} to end`, graceMs, gone, 50).catch(async () => {
-      process.kill(record.pid, 'SIGKILL');
+      signal(record.pid, 'SIGKILL');
       await until(`${name} to end after SIGKILL`, 5_000, gone, 50);
     });
   }
   rmSync(join(recordDir(layout), `${name}.json`), {force: true});
+}
+
+/** SIGKILL for recorded processes, and nothing else: their records stay, as after any other accident. */
+export function killRecorded(layout: Layout, wanted: (name: string) => boolean = () => true): void {
+  for (const record of recordedProcesses(layout)) {
+    if (wanted(record.name) && isAlive(record)) signal(record.pid, 'SIGKILL');
+  }
+}
+
+/** Ids of all processes that live. */
+export const processIds = (): readonly number[] =>
+  readdirSync('/proc')
+    .filter(name => /^\d+$/.test(name))
+    .map(Number)
+    .filter(pid => pid !== process.pid && startTicks(pid) !== undefined);
+
+/** Sends SIGKILL to what `find` finds until it finds nothing any more: what is killed may have started another one before. */
+export async function killAndWait(what: string, find: () => readonly number[]): Promise<void> {
+  await until(
+    `${what} to end`,
+    20_000,
+    () => {
+      const found = find();
+      for (const pid of found) signal(pid, 'SIGKILL');
+      return Promise.resolve(found.length === 0 || undefined);
+    },
+    50,
+  );
+}
+
+function signal(pid: number, name: NodeJS.Signals): void {
+  try {
+    process.kill(pid, name);
+  } catch {
+    // Gone meanwhile.
+  }
+}
+
+/** Processes that name the cluster's folder in their arguments: its daemons and the containers' shims. */
+export function processesOf(layout: Layout): readonly {readonly pid: number; readonly command: string}[] {
+  return processIds()
+    .map(pid => ({pid, command: commandOf(pid)}))
+    .filter(({command}) => command.includes(`${layout.dir}/`));
+}
+
+function commandOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ').trimEnd();
+  } catch {
+    return '';
+  }
 }

@@ -1,12 +1,21 @@
 import type {ScopeEvent} from '@scope/api';
-import {ContainerScanner, parseContainerId, procSource} from '@scope/containers';
 import type {Pod} from '@scope/kube';
+import {restartApiServer} from '../cluster/cluster';
+import {killRecorded} from '../cluster/processes';
 import {applyUntilReady, condition, deleteUntilGone, readAttach, scopeAttach, untilAttach} from './support/attaches';
-import {RELEASE, SYSTEM_NAMESPACE} from './support/environment';
-import {EventLog} from './support/event-log';
+import {layout, RELEASE, SYSTEM_NAMESPACE} from './support/environment';
+import {collectedExchanges, EventLog, untilCollected} from './support/event-log';
 import {apply, get, kubectl, list, untilObject} from './support/kubectl';
 import {whenCluster} from './support/when-cluster';
-import {addresses, request, restarts, startWorkloads} from './support/workloads';
+import {
+  addresses,
+  podNames,
+  processesOf,
+  request,
+  requestFromNode,
+  restarts,
+  startWorkloads,
+} from './support/workloads';
 
 const target = {podName: 'python'};
 
@@ -16,7 +25,7 @@ whenCluster('agents and controllers that go away', () => {
   it('an agent that is killed: targets answer on, the next agent takes over what it left', async () => {
     await applyUntilReady(scopeAttach('killed', {target}));
     const before = await agentPod();
-    for (const pid of await pidsOf(before)) process.kill(pid, 'SIGKILL');
+    for (const pid of await processesOf(before.metadata.name, SYSTEM_NAMESPACE)) process.kill(pid, 'SIGKILL');
     await request(addresses.python, '/killed', 20);
     await untilObject('the agent’s restart', agentPod, pod => restartsOf(pod) > restartsOf(before));
     await kubectl('rollout', 'status', '-n', SYSTEM_NAMESPACE, `daemonset/${RELEASE}-agent`, '--timeout=60s');
@@ -32,6 +41,14 @@ whenCluster('agents and controllers that go away', () => {
       );
       await request(addresses.python, '/taken-over', 20);
       expect(await log.untilExchanges('/taken-over', 20)).toHaveLength(20);
+      // What was done while nobody read is seen, or said to be missing; never twice.
+      const [seen, gaps] = [collectedExchanges('/killed').length, await gapsOf((await agentPod()).metadata.name)];
+      const told = gaps.filter(({lost = {}}) => Object.keys(lost).length > 0);
+      process.stderr.write(
+        `e2e, measured: of 20 requests while no agent ran, ${seen} seen; ${JSON.stringify(told.map(({lost}) => lost))} lost\n`,
+      );
+      expect(seen).toBeLessThanOrEqual(20);
+      expect(seen === 20 || told.length > 0).toBe(true);
     } finally {
       await log.close();
     }
@@ -50,14 +67,11 @@ whenCluster('agents and controllers that go away', () => {
     ).then(pods => pods.find(({metadata}) => metadata.uid !== before.metadata.uid));
     await kubectl('rollout', 'status', '-n', SYSTEM_NAMESPACE, `daemonset/${RELEASE}-agent`, '--timeout=60s');
     await request(addresses.python, '/followed', 20);
-    const lines = (await kubectl('logs', '-n', SYSTEM_NAMESPACE, after?.metadata.name ?? '')).split('\n');
-    const taken = lines.filter(line => line.includes('"taken back"'));
+    const taken = (await linesOf(after?.metadata.name ?? '')).filter(line => line.includes('"taken back"'));
     expect(taken.length).toBeGreaterThan(0);
     for (const line of taken) expect(line).toContain('"state":"Scoped"');
     // Nothing that the one before had read is missing: it was told to end, and gave everything away first.
-    const gaps = lines
-      .filter(line => line.includes('"event":"scope.lost"'))
-      .map(line => JSON.parse(line) as ScopeEvent);
+    const gaps = await gapsOf(after?.metadata.name ?? '');
     expect(gaps).toHaveLength(taken.length);
     for (const {attributes, lost = {}} of gaps) {
       expect(attributes).toMatchObject({'scope.lost.where': 'agent'});
@@ -98,6 +112,43 @@ whenCluster('agents and controllers that go away', () => {
     await deleteUntilGone('scopeattach', 'led', 'shop');
     expect(await readAttach('led')).toBeUndefined();
   });
+
+  it('every controller killed: events go on, and what was asked meanwhile comes about', async () => {
+    await applyUntilReady(scopeAttach('unled', {target}));
+    const selector = `app.kubernetes.io/component=controller,app.kubernetes.io/instance=${RELEASE}`;
+    const controllers = await podNames(SYSTEM_NAMESPACE, selector);
+    expect(controllers).toHaveLength(2);
+    for (const name of controllers) {
+      for (const pid of await processesOf(name, SYSTEM_NAMESPACE)) process.kill(pid, 'SIGKILL');
+    }
+    const started = Date.now();
+    await apply(scopeAttach('meanwhile', {target: {selector: {matchLabels: {app: 'web'}}}}));
+    await request(addresses.python, '/unled', 20);
+    expect(await untilCollected('/unled', 20)).toHaveLength(20);
+    await untilAttach('the next leader’s work', 'meanwhile', one => one.status?.pods?.scoped === 2, 120_000);
+    process.stderr.write(`e2e, measured: every controller killed to Scoped: ${Date.now() - started} ms\n`);
+    await deleteUntilGone('scopeattach', 'unled', 'shop');
+    await deleteUntilGone('scopeattach', 'meanwhile', 'shop');
+    expect(await restarts('shop', 'app in (python,web)')).toEqual([0, 0, 0]);
+  });
+
+  it('the API server killed: events go on meanwhile, none is lost, and all follow the next one', async () => {
+    await applyUntilReady(scopeAttach('before', {target}));
+    killRecorded(layout, name => name === 'apiserver');
+    expect(await requestFromNode(addresses.python, '/no-api-server', 20)).toHaveLength(20);
+    expect(await untilCollected('/no-api-server', 20)).toHaveLength(20);
+    await restartApiServer(layout);
+    const started = Date.now();
+    await apply(scopeAttach('after', {target: {selector: {matchLabels: {app: 'web'}}}}));
+    await untilAttach('the watches', 'after', one => one.status?.pods?.scoped === 2, 120_000);
+    process.stderr.write(`e2e, measured: API server back to Scoped: ${Date.now() - started} ms\n`);
+    expect((await readAttach('before'))?.status?.pods?.scoped).toBe(1);
+    await request(addresses.python, '/api-server-again', 20);
+    expect(await untilCollected('/api-server-again', 20)).toHaveLength(20);
+    await deleteUntilGone('scopeattach', 'before', 'shop');
+    await deleteUntilGone('scopeattach', 'after', 'shop');
+    expect(await restarts('shop', 'app in (python,web)')).toEqual([0, 0, 0]);
+  });
 });
 
 const agentSelector = `app.kubernetes.io/component=agent,app.kubernetes.io/instance=${RELEASE}`;
@@ -111,20 +162,21 @@ async function agentPod(): Promise<Pod> {
 
 const restartsOf = (pod: Pod): number => pod.status?.containerStatuses?.[0]?.restartCount ?? 0;
 
-/** The agent's own processes, found as the agent finds others'. */
-async function pidsOf(pod: Pod): Promise<readonly number[]> {
-  const id = parseContainerId(pod.status?.containerStatuses?.[0]?.containerID ?? '')?.id ?? '';
-  const pids = new ContainerScanner(procSource()).scan().get(id) ?? [];
-  if (pids.length === 0) throw new Error(`container ${id} has no process`);
-  return Promise.resolve(pids);
-}
+/** What the agent of that pod has printed, since its last start. */
+const linesOf = async (pod: string): Promise<readonly string[]> =>
+  (await kubectl('logs', '-n', SYSTEM_NAMESPACE, pod)).split('\n');
+
+/** Where it says that something is missing. */
+const gapsOf = async (pod: string): Promise<readonly ScopeEvent[]> =>
+  (await linesOf(pod))
+    .filter(line => line.includes('"event":"scope.lost"'))
+    .map(line => JSON.parse(line) as ScopeEvent);
 
 /** How many processes the agent after that one says it has scoped. */
 async function sessionsSince(before: Pod): Promise<number> {
   const current = await agentPod();
   if (restartsOf(current) <= restartsOf(before)) return 0;
-  const lines = (await kubectl('logs', '-n', SYSTEM_NAMESPACE, current.metadata.name)).split('\n');
-  return lines.filter(line => line.includes('"state":"Scoped"')).length;
+  return (await linesOf(current.metadata.name)).filter(line => line.includes('"state":"Scoped"')).length;
 }
 
 /** Adds to, or with null takes from, the labels that a node must bear to have an agent. */

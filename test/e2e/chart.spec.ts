@@ -102,7 +102,9 @@ whenCluster('the chart', () => {
     );
     expect(agent.serviceAccountName).toBe('mine');
     expect(manifests.find(({kind}) => kind === 'Deployment')).toMatchObject({spec: {replicas: 2}});
-    expect([...new Set(manifests.map(({kind}) => kind))].sort()).toEqual(['DaemonSet', 'Deployment', 'ServiceAccount']);
+    expect([...new Set(manifests.map(({kind}) => kind))].sort()).toEqual([
+      ...['DaemonSet', 'Deployment', 'Lease', 'ServiceAccount'],
+    ]);
   });
 
   it.each([

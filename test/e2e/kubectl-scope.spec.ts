@@ -7,15 +7,17 @@ import type {RunResult} from '../cluster/shell';
 import {tryRun, until} from '../cluster/shell';
 import {readAttach, readClusterAttach} from './support/attaches';
 import {layout} from './support/environment';
+import {Followed} from './support/kubectl';
 import {whenCluster} from './support/when-cluster';
 import {addresses, request, restarts, startWorkloads} from './support/workloads';
 
 const REQUESTS = 5;
 
-function scope(...args: readonly string[]): Promise<RunResult> {
-  const env = {KUBECONFIG: kubeconfigFile(layout, 'admin')};
-  return tryRun(...inCluster(layout, [process.execPath, join(repositoryRoot, 'bin/kubectl-scope'), ...args]), {env});
-}
+const kubeconfig = kubeconfigFile(layout, 'admin');
+const commandOf = (...args: readonly string[]): [string, string[]] =>
+  inCluster(layout, [process.execPath, join(repositoryRoot, 'bin/kubectl-scope'), ...args]);
+const scope = (...args: readonly string[]): Promise<RunResult> =>
+  tryRun(...commandOf(...args), {env: {KUBECONFIG: kubeconfig}});
 
 /** Of a command that must succeed: its standard output. */
 async function said(...args: readonly string[]): Promise<string> {
@@ -66,6 +68,29 @@ whenCluster('kubectl scope', () => {
     expect(await said(...end)).toContain(name);
     expect(await readAttach(name)).toBeUndefined();
     expect(await restarts('shop', 'app=python')).toEqual([0]);
+  });
+
+  it('a deployment: listed by ps, and its events followed as they come', async () => {
+    const text = await said('attach', 'deploy/web', '-n', 'shop');
+    expect(text).toMatch(/^Scoped 2 of 2 pods\.$/m);
+    expect(await said('ps', '-n', 'shop')).toContain(endOf(text)[1]);
+    const lines: string[] = [];
+    const [program, args] = commandOf('events', '-f', '-n', 'shop', '-e', 'http.*', '-o', 'json');
+    const followed = new Followed(program, args, line => lines.push(line), {KUBECONFIG: kubeconfig});
+    try {
+      const count = (): number => lines.filter(line => line.includes('"/followed"')).length;
+      // Until it follows: what comes before it does is not for it.
+      await until('an event', 60_000, async () => {
+        await request(addresses.web, '/first', 1);
+        return lines.some(line => line.includes('"/first"')) || undefined;
+      });
+      await request(addresses.web, '/followed', REQUESTS);
+      await until('all of them', 60_000, () => Promise.resolve(count() >= REQUESTS || undefined));
+      expect(count()).toBe(REQUESTS);
+    } finally {
+      await followed.stop();
+    }
+    await said(...endOf(text));
   });
 
   it('labels in every namespace, as JSON: a ClusterScopeAttach, which its own command ends', async () => {

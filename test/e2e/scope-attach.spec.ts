@@ -1,8 +1,8 @@
 import type {ScopeTarget} from '@scope/api';
-import {until} from '../cluster/shell';
-import {layout} from './support/environment';
-import {collected, EventLog} from './support/event-log';
-import {list} from './support/kubectl';
+import {isPatched, textDifferences} from '../support/intact';
+import {layout, SYSTEM_NAMESPACE} from './support/environment';
+import {EventLog, untilCollected} from './support/event-log';
+import {kubectl, list} from './support/kubectl';
 import {
   applyUntilReady,
   clusterScopeAttach,
@@ -12,7 +12,7 @@ import {
   scopeAttach,
 } from './support/attaches';
 import {whenCluster} from './support/when-cluster';
-import {addresses, podNames, request, restarts, startWorkloads} from './support/workloads';
+import {addresses, podNames, processesOf, request, restarts, startWorkloads} from './support/workloads';
 
 /** From the end of `kubectl apply` to Ready. */
 const READY_WITHIN_MS = 2_000;
@@ -58,19 +58,10 @@ whenCluster('scoping running pods', () => {
   });
 
   it('the same events are at the collector', async () => {
-    const ofPath = (): readonly object[] =>
-      collected().filter(
-        ({eventName, attributes}) =>
-          eventName === 'http.exchange' &&
-          attributes['url.path'] === '/by-label' &&
-          attributes['scope.http.role'] === 'server',
-      );
-    await until('the records at the collector', 60_000, () =>
-      Promise.resolve(ofPath().length >= REQUESTS || undefined),
-    );
-    expect(ofPath()).toHaveLength(REQUESTS);
+    const records = await untilCollected('/by-label', REQUESTS);
+    expect(records).toHaveLength(REQUESTS);
     const pods = await podNames('shop', 'app=web');
-    for (const record of ofPath()) {
+    for (const record of records) {
       expect(record).toMatchObject({
         resource: {
           'k8s.namespace.name': 'shop',
@@ -80,6 +71,16 @@ whenCluster('scoping running pods', () => {
         },
       });
     }
+  });
+
+  it('and among the agent’s metrics, for Prometheus', async () => {
+    const [agent] = await podNames(SYSTEM_NAMESPACE, `app.kubernetes.io/component=agent`);
+    const proxy = `/api/v1/namespaces/${SYSTEM_NAMESPACE}/pods/${agent ?? ''}:9480/proxy/metrics`;
+    const metrics = await kubectl('get', '--raw', proxy);
+    const counts = [...metrics.matchAll(/^http_server_request_duration_seconds_count\{.*\} (\d+)$/gm)];
+    const total = counts.reduce((sum, [, value]) => sum + Number(value), 0);
+    expect(total).toBeGreaterThanOrEqual(REQUESTS);
+    expect(metrics).toMatch(/^scope_build_info\{/m);
   });
 
   it('one pod by name, as locked up as a pod can be', async () => {
@@ -109,10 +110,15 @@ whenCluster('scoping running pods', () => {
   });
 
   it('deleted: detached, silent, never restarted, answering on', async () => {
+    const scoped = (
+      await Promise.all([...(await podNames('shop', 'app=web')), 'python'].map(name => processesOf(name)))
+    ).flat();
+    expect(scoped.filter(isPatched)).toEqual(scoped);
     note('delete to gone, two pods', await deleteUntilGone('scopeattach', 'web', 'shop'));
     note('delete to gone, one pod', await deleteUntilGone('scopeattach', 'python', 'shop'));
     note('delete to gone, two namespaces', await deleteUntilGone('clusterscopeattach', 'go'));
     expect(await list<ScopeTarget>('scopetargets')).toEqual([]);
+    expect(scoped.flatMap(textDifferences)).toEqual([]);
     for (const address of Object.values(addresses)) await request(address, '/after', REQUESTS);
     expect(await restarts('shop', 'app in (web,python)')).toEqual([0, 0, 0]);
     expect([...(await restarts('shop', 'tier=go')), ...(await restarts('bank', 'tier=go'))]).toEqual([0, 0]);

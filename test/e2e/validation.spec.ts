@@ -44,6 +44,11 @@ whenCluster('what the API server refuses, and how it says why', () => {
       scopeAttach('bad', {target: pod, activeDeadlineSeconds: 0}),
       /activeDeadlineSeconds in body should be greater than or equal to 1/,
     ],
+    [
+      'a deadline before the beginning',
+      scopeAttach('bad', {target: pod, activeDeadlineSeconds: -600}),
+      /spec.activeDeadlineSeconds in body should be greater than or equal to 1/,
+    ],
     ['a capture of nothing', scopeAttach('bad', {target: pod, capture: {}}), /should have at least 1 properties/],
     [
       'a kind that has no pods',

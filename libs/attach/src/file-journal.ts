@@ -35,6 +35,8 @@ export class FileJournal implements Journal {
   }
 
   put(entry: JournalEntry): void {
+    // An agent that ends beside us may have taken the empty folder with it.
+    mkdirSync(this.directory, {recursive: true, mode: 0o700});
     const path = this.path(entry.pid, entry.startTime, 'json');
     writeFileSync(`${path}.new`, JSON.stringify(entry), {mode: 0o600});
     renameSync(`${path}.new`, path);
@@ -47,7 +49,7 @@ export class FileJournal implements Journal {
 
   /** Files that are no entries (cut short by a full disk) are left out. */
   entries(): JournalEntry[] {
-    return readdirSync(this.directory)
+    return filesIn(this.directory)
       .filter(name => name.endsWith('.json'))
       .flatMap(name => {
         try {
@@ -68,5 +70,15 @@ export class FileJournal implements Journal {
 
   private path(pid: number, startTime: string, kind: 'json' | 'cursor' | 'marks'): string {
     return join(this.directory, `${pid}-${startTime}.${kind}`);
+  }
+}
+
+/** Names of what is in the folder; none when it is gone. */
+function filesIn(directory: string): string[] {
+  try {
+    return readdirSync(directory);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    throw error;
   }
 }

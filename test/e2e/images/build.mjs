@@ -1,6 +1,6 @@
 // The images of the programs that the suite attaches to. Prints one archive a line; builds only what the cache lacks.
 //
-//   localhost/e2e/servers:1   nginx and Python, made of Debian packages
+//   localhost/e2e/servers:1   nginx, Python and Node, made of Debian packages and Node's own program
 //   localhost/e2e/go:1        one static Go program (first argument) and nothing else: no shell, no libc
 import {createHash} from 'node:crypto';
 import {cpSync, existsSync, mkdirSync, readFileSync, writeFileSync} from 'node:fs';
@@ -8,10 +8,11 @@ import {dirname, join} from 'node:path';
 import {fileURLToPath} from 'node:url';
 import {cacheDir, withBuildah} from '../../../scripts/lib/buildah.mjs';
 import {packageClosure, passwdFile, unpackPackages} from '../../../scripts/lib/debian-rootfs.mjs';
+import {IMAGE_NODE, nodeBinary} from '../../../scripts/lib/node-binary.mjs';
 import {script, StepError} from '../../../scripts/lib/steps.mjs';
 
 const here = dirname(fileURLToPath(import.meta.url));
-const SERVERS = ['base-files', 'nginx-light', 'python3'];
+const SERVERS = ['base-files', 'nginx-light', 'python3', 'libstdc++6'];
 
 await script(() => {
   const [goServer] = process.argv.slice(2);
@@ -21,14 +22,15 @@ await script(() => {
 
 function servers() {
   const packages = packageClosure(SERVERS);
-  const files = ['nginx.conf', 'server.py', 'client.py'].map(name => join(here, 'servers', name));
-  const file = archiveFile('servers', [packages.join(' '), ...files.map(path => readFileSync(path))]);
+  const files = ['nginx.conf', 'server.py', 'client.py', 'server.mjs'].map(name => join(here, 'servers', name));
+  const file = archiveFile('servers', [packages.join(' '), IMAGE_NODE, ...files.map(path => readFileSync(path))]);
   if (existsSync(file)) return file;
   withBuildah(({work, archive, fromFolder}) => {
     const rootfs = join(work, 'rootfs');
     unpackPackages(packages, rootfs, join(work, 'packages'));
     writeFileSync(join(rootfs, 'etc/passwd'), passwdFile());
     writeFileSync(join(rootfs, 'etc/group'), 'root:x:0:\nnogroup:x:65534:\nwww-data:x:33:\n');
+    cpSync(nodeBinary(), join(rootfs, 'usr/bin/node'));
     mkdirSync(join(rootfs, 'srv'), {recursive: true});
     for (const path of files) cpSync(path, join(rootfs, 'srv', path.slice(path.lastIndexOf('/') + 1)));
     fromFolder('localhost/e2e/servers:1', 'rootfs', ['CMD ["nginx", "-c", "/srv/nginx.conf"]']);

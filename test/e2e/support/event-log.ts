@@ -2,17 +2,18 @@ import {readFileSync} from 'node:fs';
 import type {ScopeEvent} from '@scope/api';
 import {until} from '../../cluster/shell';
 import {collectorFile, RELEASE, SYSTEM_NAMESPACE} from './environment';
-import {FollowedCommand} from './kubectl';
+import type {Followed} from './kubectl';
+import {follow} from './kubectl';
 
 /** What the agents print, from now on. */
 export class EventLog {
   readonly events: ScopeEvent[] = [];
-  private readonly command: FollowedCommand;
+  private readonly command: Followed;
 
   constructor() {
     const selector = `app.kubernetes.io/component=agent,app.kubernetes.io/instance=${RELEASE}`;
     const args = ['logs', '-n', SYSTEM_NAMESPACE, '-l', selector, '-f', '--since=1s', '--tail=-1'];
-    this.command = new FollowedCommand(args, line => {
+    this.command = follow(args, line => {
       // The agent's own log lines come through standard error, which Kubernetes puts into the same stream.
       const parsed = JSON.parse(line) as Partial<ScopeEvent>;
       if (parsed.event !== undefined) this.events.push(parsed as ScopeEvent);
@@ -41,6 +42,24 @@ export class EventLog {
   close(): Promise<void> {
     return this.command.stop();
   }
+}
+
+/** Server-side exchanges of that path that are at the collector now. */
+export const collectedExchanges = (path: string): readonly CollectedRecord[] =>
+  collected().filter(
+    ({eventName, attributes}) =>
+      eventName === 'http.exchange' && attributes['url.path'] === path && attributes['scope.role'] === 'server',
+  );
+
+/** Waits until as many server-side exchanges of that path are at the collector, then a little longer for any too many. */
+export async function untilCollected(path: string, count: number): Promise<readonly CollectedRecord[]> {
+  await until(`${count} exchanges of ${path} at the collector`, 60_000, () =>
+    Promise.resolve(collectedExchanges(path).length >= count || undefined),
+  ).catch((error: unknown) => {
+    throw new Error(`${String(error)}; ${collectedExchanges(path).length} came`);
+  });
+  await new Promise(resolve => setTimeout(resolve, 500));
+  return collectedExchanges(path);
 }
 
 type AttributeList = readonly {readonly key: string; readonly value: Readonly<Record<string, unknown>>}[];

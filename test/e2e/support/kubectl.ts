@@ -46,20 +46,28 @@ export function untilObject<T>(
   });
 }
 
-/** A kubectl that goes on: its standard output by lines. */
-export class FollowedCommand {
+/** A program that goes on: its standard output by lines. */
+export class Followed {
   private readonly child: ChildProcess;
 
-  constructor(args: readonly string[], onLine: (line: string) => void) {
-    const [program, programArgs] = kubectlCommand(layout, args);
-    this.child = spawn(program, programArgs, {stdio: ['ignore', 'pipe', 'inherit']});
+  constructor(
+    program: string,
+    args: readonly string[],
+    onLine: (line: string) => void,
+    env: Readonly<Record<string, string>> = {},
+  ) {
+    this.child = spawn(program, args, {stdio: ['ignore', 'pipe', 'inherit'], env: {...process.env, ...env}});
     if (this.child.stdout !== null) createInterface({input: this.child.stdout}).on('line', onLine);
   }
 
   async stop(): Promise<void> {
-    if (this.child.exitCode !== null) return;
+    if (this.child.exitCode !== null || this.child.signalCode !== null) return;
     const ended = new Promise(resolve => this.child.once('close', resolve));
     this.child.kill('SIGTERM');
     await ended;
   }
 }
+
+/** A kubectl that goes on. */
+export const follow = (args: readonly string[], onLine: (line: string) => void): Followed =>
+  new Followed(...kubectlCommand(layout, args), onLine);

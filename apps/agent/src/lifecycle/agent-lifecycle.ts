@@ -1,3 +1,5 @@
+import {rmdirSync} from 'node:fs';
+import {join} from 'node:path';
 import type {BeforeApplicationShutdown, OnApplicationShutdown, OnModuleDestroy} from '@nestjs/common';
 import type {SessionService} from '@scope/attach';
 import {isFinal} from '@scope/attach';
@@ -24,6 +26,7 @@ export interface LifecycleParts {
  *   open     listen (socket, then TCP) → take the sessions of agents that are gone back
  *   start    ready
  *   end      stop listening → detach from everything, or leave it to the next agent → flush and close the sinks → close what is still open
+ *            → leave no empty folder
  */
 export class AgentLifecycle implements OnModuleDestroy, BeforeApplicationShutdown, OnApplicationShutdown {
   private state: 'starting' | 'ready' | 'ending' = 'starting';
@@ -87,6 +90,17 @@ export class AgentLifecycle implements OnModuleDestroy, BeforeApplicationShutdow
     await this.parts.bus.close();
     this.parts.health.close();
     this.parts.server.close();
+    // What an agent that comes after us would need keeps them.
+    removeIfEmpty(join(this.parts.options.stateDirectory, 'sessions'));
+    removeIfEmpty(this.parts.options.stateDirectory);
     this.parts.logger.info('agent ended');
+  }
+}
+
+function removeIfEmpty(folder: string): void {
+  try {
+    rmdirSync(folder);
+  } catch {
+    // Something is in it, or it is gone.
   }
 }

@@ -1,9 +1,18 @@
-"""client.py URL COUNT: GETs one after the other, each over a connection of its own; prints each answer. 1 on failure."""
+"""client.py URL COUNT [LANES]: GETs, each over a connection of its own, LANES at a time; prints each answer. 1 on failure."""
 
 import sys
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 
 url, count = sys.argv[1], int(sys.argv[2])
-for _ in range(count):
-    with urllib.request.urlopen(url, timeout=5) as response:
-        sys.stdout.write(response.read().decode())
+lanes = int(sys.argv[3]) if len(sys.argv) > 3 else 1
+
+
+def get(_: int) -> str:
+    with urllib.request.urlopen(url, timeout=30) as response:
+        return response.read().decode()
+
+
+with ThreadPoolExecutor(lanes) as pool:
+    for answer in pool.map(get, range(count)):
+        sys.stdout.write(answer)
