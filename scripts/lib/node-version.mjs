@@ -3,7 +3,7 @@
 import {spawnSync} from 'node:child_process';
 import {existsSync, mkdirSync, readFileSync, symlinkSync} from 'node:fs';
 import {delimiter, join} from 'node:path';
-import {nodeBinary} from './node-binary.mjs';
+import {IMAGE_NODE, nodeBinary} from './node-binary.mjs';
 import {StepError, cacheDir, root, say} from './steps.mjs';
 
 /** Not set by people: says that the script runs in the Node.js that was fetched. */
@@ -23,7 +23,9 @@ function runAgain() {
   let folder;
   try {
     if (process.platform !== 'linux' || process.arch !== 'x64')
-      throw new StepError(`Node.js ${process.version} is too old, and a newer one is only fetched for Linux on x86-64.`);
+      throw new StepError(
+        `Node.js ${process.version} is too old, and a newer one is only fetched for Linux on x86-64.`,
+      );
     folder = folderOf(nodeBinary());
   } catch (error) {
     say(`✗ ${error instanceof StepError ? error.message : error.stack}`);
@@ -38,7 +40,7 @@ function runAgain() {
 
 /** A folder for the PATH in which it is called `node`. */
 function folderOf(binary) {
-  const folder = join(cacheDir, 'node/bin');
+  const folder = join(cacheDir, 'node', `bin-${IMAGE_NODE}`);
   mkdirSync(folder, {recursive: true});
   const link = join(folder, 'node');
   if (!existsSync(link)) symlinkSync(binary, link);

@@ -48,7 +48,7 @@ export class EventLog {
 export const collectedExchanges = (path: string): readonly CollectedRecord[] =>
   collected().filter(
     ({eventName, attributes}) =>
-      eventName === 'http.exchange' && attributes['url.path'] === path && attributes['scope.role'] === 'server',
+      eventName === 'http.exchange' && attributes['url.path'] === path && attributes['scope.http.role'] === 'server',
   );
 
 /** Waits until as many server-side exchanges of that path are at the collector, then a little longer for any too many. */
