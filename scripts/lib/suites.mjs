@@ -104,7 +104,7 @@ async function checks() {
   for (const [check, what] of Object.entries(CHECKS)) {
     say(`• ${check}: ${what}`);
     const {code, text} = await start('npm', ['run', '--silent', check], SUITES.checks.minutes, {
-      stdio: ['ignore', 'pipe', 2],
+      stdio: ['ignore', 'pipe', 'pipe'],
       env: {...process.env, NO_COLOR: '1'},
     });
     if (code !== 0) failures.push({what: `npm run ${check}`, words: text});
@@ -220,16 +220,18 @@ async function fuzz() {
   return {passed, failed, skipped: 0, note};
 }
 
-/** Runs a program in a process group of its own; past its minutes the group is ended. What it prints on a piped stdout is shown and returned. */
+/** Runs a program in a process group of its own; past its minutes the group is ended. What it prints into a pipe is shown and returned. */
 function start(command, args, minutes, options) {
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, {cwd: root, detached: true, ...options});
     current = child;
     let text = '';
-    child.stdout?.setEncoding('utf8').on('data', part => {
-      text += part;
-      process.stderr.write(part);
-    });
+    for (const pipe of [child.stdout, child.stderr]) {
+      pipe?.setEncoding('utf8').on('data', part => {
+        text += part;
+        process.stderr.write(part);
+      });
+    }
     const timer = setTimeout(() => {
       say(`✗ took more than ${minutes} minutes`);
       end(child);
