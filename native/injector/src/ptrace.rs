@@ -76,16 +76,16 @@ fn call(request: u32, tid: i32, address: usize, data: usize) -> std::result::Res
 }
 
 /// A thread past its end can't be taken any more, and a moment later there is none of that number. Where there is no
-/// /proc, the answer is no until then.
+/// /proc, the answer is no until then. It is asked for by its number last: it may go while its status is looked for.
 fn is_ending(tid: i32) -> bool {
     const NO_SIGNAL: i32 = 0;
-    // SAFETY: a plain system call; it only looks whether there is such a thread.
-    let r = unsafe { libc::syscall(libc::SYS_tkill, tid, NO_SIGNAL) };
-    if r == -1 && Error::last_os_error().raw_os_error() == Some(libc::ESRCH) {
+    let status = std::fs::read_to_string(format!("/proc/{tid}/status")).unwrap_or_default();
+    if status.lines().any(|l| l.starts_with("State:") && (l.contains("Z (") || l.contains("X ("))) {
         return true;
     }
-    let status = std::fs::read_to_string(format!("/proc/{tid}/status")).unwrap_or_default();
-    status.lines().any(|l| l.starts_with("State:") && (l.contains("Z (") || l.contains("X (")))
+    // SAFETY: a plain system call; it only looks whether there is such a thread.
+    let r = unsafe { libc::syscall(libc::SYS_tkill, tid, NO_SIGNAL) };
+    r == -1 && Error::last_os_error().raw_os_error() == Some(libc::ESRCH)
 }
 
 /// Of whom a report is asked for.
