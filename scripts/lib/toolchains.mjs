@@ -2,12 +2,16 @@
 import {chmodSync, existsSync, readdirSync, statSync} from 'node:fs';
 import {homedir} from 'node:os';
 import {delimiter, join} from 'node:path';
-import {StepError, output, run} from './steps.mjs';
+import {StepError, output, say} from './steps.mjs';
 
-/** As root on Debian a missing one is installed from its packages, and from Go's own module proxy. */
+/** The release of Go that is fetched where Debian's is too old, and what go.sum would say of its module. */
 const GO = '1.26.8';
+const GO_SUM = 'h1:ZOmGe1OnfREDMIdb1Qi4G9JSuDPBLGExZMQ4nis1RXM=';
 
-/** By program: what prints its version, the oldest that works, how it is had elsewhere, and what installs it. */
+/**
+ * By program: what prints its version, how it is had elsewhere, and, for root on Debian, the packages that bring it and what
+ * is left to do then.
+ */
 const TOOLCHAINS = {
   cargo: {
     args: ['--version'],
@@ -66,7 +70,11 @@ function goFolder() {
 /** A release of Go is a module; its files come without the right to be executed. */
 function fetchGo() {
   const env = {...process.env, GOFLAGS: '-modcacherw', GONOSUMDB: 'golang.org/toolchain', GO111MODULE: 'on'};
-  run(`Go ${GO}`, 'go', ['mod', 'download', goModule], {env, cwd: '/'});
+  say(`• Go ${GO}`);
+  const said = output('go', ['mod', 'download', '-json', goModule], {env, cwd: '/'});
+  if (said === undefined) throw new StepError(`Go ${GO} could not be fetched: go mod download ${goModule}`);
+  const {Sum: sum} = JSON.parse(said);
+  if (sum !== GO_SUM) throw new StepError(`${goModule} is not what it was: its sum is ${sum}.`);
   const folder = join(goFolder(), '..');
   for (const path of ['bin', 'pkg/tool/linux_amd64']) {
     for (const name of existsSync(join(folder, path)) ? readdirSync(join(folder, path)) : []) {

@@ -40,10 +40,8 @@ const PACKAGES = [
 ];
 
 export const KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg';
-/** Where apt looks without a configuration of its own. Releases that are no longer supported move to the second. */
-const MIRRORS = ['http://deb.debian.org/debian', 'http://archive.debian.org/debian'];
 
-/** The mirror that this machine's own sources name, if any; then the usual ones. */
+/** The mirrors of Debian that this machine's own sources of apt name. */
 export function mirrors(): string[] {
   const folder = '/etc/apt/sources.list.d';
   const files = [
@@ -53,7 +51,7 @@ export function mirrors(): string[] {
   const named = files.flatMap(path => [
     ...readFileSync(path, 'utf8').matchAll(/^[^#\n]*?(https?:\/\/\S+\/debian)\/?(?=\s|$)/gm),
   ]);
-  return [...new Set([...named.flatMap(([, address]) => address ?? []), ...MIRRORS])];
+  return [...new Set(named.flatMap(([, address]) => address ?? []))];
 }
 
 /** apt-get with lists, cache and status of its own in `state`. */
