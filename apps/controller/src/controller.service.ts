@@ -98,7 +98,7 @@ export class ControllerService implements OnApplicationBootstrap, OnApplicationS
     const nodes = new ResourceClient(this.client, resourceTypes.nodes);
     return {
       view,
-      workloads: new WorkloadPods(this.client),
+      workloads: new WorkloadPods(this.client, this.clock),
       attaches: {
         ScopeAttach: new ResourceClient<AnyScopeAttach>(this.client, resourceTypes.scopeAttaches),
         ClusterScopeAttach: new ResourceClient<AnyScopeAttach>(this.client, resourceTypes.clusterScopeAttaches),

@@ -8,9 +8,11 @@ import type {ResourceClient} from './resource-client';
 class FakeLeases {
   lease: Lease | undefined;
   reachable = true;
+  looks = 0;
   private version = 0;
 
   get(): Promise<Lease | undefined> {
+    this.looks += 1;
     return this.reachable ? Promise.resolve(this.lease) : Promise.reject(new KubeRequestError(0, 'unreachable'));
   }
 
@@ -109,6 +111,20 @@ describe('LeaderElection', () => {
     expect(log).toEqual(['b leads']);
     b.stop();
     await b.done;
+  });
+
+  it('renews without a look, and gives way to whoever has written the lease meanwhile', async () => {
+    const a = candidate('a');
+    await settle();
+    const before = leases.looks;
+    await pass(20_000);
+    expect(leases.looks).toBe(before);
+    const {lease} = leases;
+    await leases.replace({...lease, metadata: lease?.metadata ?? {name: 'lease'}, spec: {holderIdentity: 'b'}});
+    await pass(13_000);
+    expect(log).toEqual(['a leads', 'a stops']);
+    expect(leases.holder).toBe('b');
+    await a.done;
   });
 
   it('stops leading when it can not renew, before another may begin', async () => {

@@ -35,6 +35,8 @@ export interface LeaderElectionOptions {
  */
 export class LeaderElection {
   private observed: {readonly version: string | undefined; readonly at: number} | undefined;
+  /** The Lease as we wrote it last, while it is ours. */
+  private held: Lease | undefined;
 
   constructor(
     private readonly leases: ResourceClient<Lease>,
@@ -85,11 +87,18 @@ export class LeaderElection {
 
   private async hold(): Promise<boolean> {
     const {namespace, name, identity, clock} = this.options;
-    const lease = await this.leases.get({namespace, name});
     const now = microTime(clock.now());
+    // Renewed as it was written last, without a look at it: should somebody else have written it, that is a conflict.
+    const renewed = this.held && {...this.held, spec: {...this.held.spec, renewTime: now}};
+    this.held = undefined;
+    if (renewed !== undefined) {
+      this.held = await this.leases.replace(renewed);
+      return true;
+    }
+    const lease = await this.leases.get({namespace, name});
     const leaseDurationSeconds = this.options.leaseSeconds ?? 15;
     if (lease === undefined) {
-      await this.leases.create(namespace, {
+      this.held = await this.leases.create(namespace, {
         metadata: {name, namespace},
         spec: {holderIdentity: identity, leaseDurationSeconds, acquireTime: now, renewTime: now, leaseTransitions: 0},
       });
@@ -98,7 +107,7 @@ export class LeaderElection {
     const holder = lease.spec?.holderIdentity ?? '';
     if (holder !== identity && holder !== '' && !this.isSilent(lease)) return false;
     const taken = holder !== identity;
-    await this.leases.replace({
+    this.held = await this.leases.replace({
       ...lease,
       spec: {
         ...lease.spec,

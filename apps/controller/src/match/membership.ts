@@ -9,6 +9,8 @@ export interface Membership {
   readonly pods: readonly Pod[];
   /** What the spec names and the cluster doesn't have: `pod checkout-1`. */
   readonly notFound?: string;
+  /** Set when this may be out of date: so many milliseconds from now it is worth looking again. */
+  readonly againAfterMs?: number;
 }
 
 /** Running, placed on a node, and not on its way out. */
@@ -43,10 +45,10 @@ export async function membershipOf(
     return named.length > 0 ? {pods: named} : {pods: [], notFound: `running pod ${podName}`};
   }
   if (workloadRef !== undefined) {
-    const belongs = await workloads.of(attach.metadata.namespace ?? '', workloadRef);
+    const {belongs, ...again} = await workloads.of(attach.metadata.namespace ?? '', workloadRef);
     return belongs === undefined
-      ? {pods: [], notFound: `${workloadRef.kind} ${workloadRef.name}`}
-      : {pods: pods.filter(belongs)};
+      ? {pods: [], notFound: `${workloadRef.kind} ${workloadRef.name}`, ...again}
+      : {pods: pods.filter(belongs), ...again};
   }
   return {pods: selector === undefined ? [] : pods.filter(pod => matchesSelector(selector, pod.metadata.labels))};
 }

@@ -1,3 +1,4 @@
+import {FakeClock} from '@scope/core';
 import type {KubeClient, KubeRequest, Pod} from '@scope/kube';
 import {KubeRequestError} from '@scope/kube';
 import {WorkloadPods, workloadOfPod} from './workload-pods';
@@ -7,11 +8,13 @@ const owned = (kind: string, name: string, uid: string, labels: Record<string, s
 });
 
 /** Answers by path; anything else is not found. */
-function clientWith(answers: Readonly<Record<string, unknown>>): KubeClient {
-  const send = (request: KubeRequest): Promise<unknown> =>
-    request.path in answers
+function clientWith(answers: Readonly<Record<string, unknown>>, asked: string[] = []): KubeClient {
+  const send = (request: KubeRequest): Promise<unknown> => {
+    asked.push(request.path);
+    return request.path in answers
       ? Promise.resolve(answers[request.path])
       : Promise.reject(new KubeRequestError(404, 'not found', 'NotFound'));
+  };
   return {send} as unknown as KubeClient;
 }
 
@@ -23,7 +26,7 @@ describe('WorkloadPods', () => {
   });
 
   it('takes a Deployment’s pods by its selector, and no one else’s', async () => {
-    const belongs = await new WorkloadPods(client).of('shop', {kind: 'Deployment', name: 'web'});
+    const {belongs} = await new WorkloadPods(client, new FakeClock()).of('shop', {kind: 'Deployment', name: 'web'});
     expect(belongs?.(owned('ReplicaSet', 'web-1', 'u', {app: 'web'}))).toBe(true);
     expect(belongs?.(owned('ReplicaSet', 'web-1', 'u', {app: 'db'}))).toBe(false);
     expect(belongs?.(owned('StatefulSet', 'web', 'u', {app: 'web'}))).toBe(false);
@@ -31,13 +34,31 @@ describe('WorkloadPods', () => {
   });
 
   it('takes a CronJob’s pods through its jobs', async () => {
-    const belongs = await new WorkloadPods(client).of('shop', {kind: 'CronJob', name: 'nightly'});
+    const {belongs} = await new WorkloadPods(client, new FakeClock()).of('shop', {kind: 'CronJob', name: 'nightly'});
     expect(belongs?.(owned('Job', 'nightly-1', 'job-1'))).toBe(true);
     expect(belongs?.(owned('Job', 'other', 'job-2'))).toBe(false);
   });
 
   it('knows when there is no such workload', async () => {
-    await expect(new WorkloadPods(client).of('shop', {kind: 'Job', name: 'none'})).resolves.toBeUndefined();
+    const answer = new WorkloadPods(client, new FakeClock()).of('shop', {kind: 'Job', name: 'none'});
+    await expect(answer).resolves.toEqual({belongs: undefined});
+  });
+
+  it('asks once in a while, and says when an answer may be out of date', async () => {
+    const [asked, clock] = [[] as string[], new FakeClock()];
+    const answers: Record<string, unknown> = {};
+    const workloads = new WorkloadPods(clientWith(answers, asked), clock);
+    const ask = async (): Promise<readonly [boolean, number | undefined]> => {
+      const {belongs, againAfterMs} = await workloads.of('shop', {kind: 'Deployment', name: 'web'});
+      return [belongs !== undefined, againAfterMs];
+    };
+    expect(await ask()).toEqual([false, undefined]);
+    answers['/apis/apps/v1/namespaces/shop/deployments/web'] = {spec: {selector: {matchLabels: {app: 'web'}}}};
+    await clock.advance(500);
+    expect(await ask()).toEqual([false, 1_500]);
+    await clock.advance(1_500);
+    expect(await ask()).toEqual([true, undefined]);
+    expect(asked).toHaveLength(2);
   });
 });
 

@@ -1,4 +1,5 @@
 import type {LabelSelector, OwnerReference, ScopeAttach} from '@scope/api';
+import type {Clock} from '@scope/core';
 import type {KubeClient, KubeObject, Pod} from '@scope/kube';
 import {ResourceClient, resourceTypes} from '@scope/kube';
 import {matchesSelector} from './label-selector';
@@ -19,12 +20,39 @@ const selecting = {
   Job: {type: resourceTypes.jobs, controller: 'Job'},
 } as const;
 
-/** Asks the API server which pods a workload has. One small request each time: workloads are not watched. */
-export class WorkloadPods {
-  constructor(private readonly client: KubeClient) {}
+/** An answer of the API server is good for so long: one pod's change leads to a dozen questions. */
+const FRESH_MS = 2_000;
 
-  /** A test for the workload's pods; undefined when there is no such workload. Rejects with KubeRequestError. */
-  async of(namespace: string, {kind, name}: WorkloadRef): Promise<PodTest | undefined> {
+/** Which pods a workload has. */
+export interface WorkloadAnswer {
+  /** A test for its pods; undefined when there is no such workload. */
+  readonly belongs: PodTest | undefined;
+  /** Set when it may be out of date: so many milliseconds from now it is worth asking again. */
+  readonly againAfterMs?: number;
+}
+
+/** Asks the API server which pods a workload has, by one small request now and then: workloads are not watched. */
+export class WorkloadPods {
+  private readonly answers = new Map<string, {readonly belongs: PodTest | undefined; readonly until: number}>();
+
+  constructor(
+    private readonly client: KubeClient,
+    private readonly clock: Clock,
+  ) {}
+
+  /** Rejects with KubeRequestError. */
+  async of(namespace: string, workload: WorkloadRef): Promise<WorkloadAnswer> {
+    const now = this.clock.monotonicMs();
+    const key = `${workload.kind}/${namespace}/${workload.name}`;
+    const known = this.answers.get(key);
+    if (known !== undefined && known.until > now) return {belongs: known.belongs, againAfterMs: known.until - now};
+    for (const [old, {until}] of this.answers) if (until <= now) this.answers.delete(old);
+    const belongs = await this.ask(namespace, workload);
+    this.answers.set(key, {belongs, until: now + FRESH_MS});
+    return {belongs};
+  }
+
+  private async ask(namespace: string, {kind, name}: WorkloadRef): Promise<PodTest | undefined> {
     if (kind === 'CronJob') return this.ofCronJob(namespace, name);
     const {type, controller} = selecting[kind];
     const workload = await new ResourceClient<SelectingWorkload>(this.client, type).get({namespace, name});

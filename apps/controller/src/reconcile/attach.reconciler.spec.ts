@@ -27,7 +27,7 @@ class FakeCluster {
       podsIn: () => this.pods,
       namespaces: () => [],
     },
-    workloads: {of: () => Promise.resolve(undefined)},
+    workloads: {of: () => Promise.resolve({belongs: undefined})},
     attaches: {ScopeAttach: this.attachClient(), ClusterScopeAttach: this.attachClient()},
     targets: {
       apply: (_place: unknown, wanted: DesiredTarget) => {
