@@ -28,10 +28,10 @@ impl Session {
         for fd in self.target.descriptors() {
             links.extend(self.target.descriptor(fd).map(|link| (fd, link)));
         }
-        self.tables.read_all(&self.target);
+        self.tables.read_all(&self.target, &self.clock);
         // A listing is no snapshot: what others' sockets have pushed aside in it is there the next time.
         if links.iter().any(|(_, link)| inode_of(link).is_some_and(|inode| self.tables.by_inode(inode).is_none())) {
-            self.tables.read_all(&self.target);
+            self.tables.read_all(&self.target, &self.clock);
         }
         let now = ticks();
         self.cwd.at(0, &self.target);

@@ -23,6 +23,11 @@ fn read_clock(id: libc::clockid_t) -> u64 {
     now.tv_sec as u64 * SECOND_NS + now.tv_nsec as u64
 }
 
+/// Processor time that this thread has used, in nanoseconds: what it was kept waiting for is not in it.
+pub fn worked_ns() -> u64 {
+    read_clock(libc::CLOCK_THREAD_CPUTIME_ID)
+}
+
 /// CLOCK_REALTIME, nanoseconds since 1970.
 #[cfg(test)]
 fn wall_ns() -> u64 {

@@ -60,7 +60,7 @@ impl Session {
             if !self.tables.is_due(listing, &self.clock) {
                 return self.settle_later(key);
             }
-            self.tables.read(listing, &self.target);
+            self.tables.read(listing, &self.target, &self.clock);
         }
         let generation = self.tables.generation(listing);
         let Some(socket) = self.fds.at(key).socket() else { return };

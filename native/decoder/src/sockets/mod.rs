@@ -9,7 +9,7 @@ mod diag;
 mod proc;
 
 use crate::address::Address;
-use crate::clock::{Clock, ticks};
+use crate::clock::{Clock, ticks, worked_ns};
 use crate::socket::{Phase, Socket, Transport};
 use crate::target::Target;
 use diag::Diag;
@@ -51,7 +51,8 @@ impl Entry {
     }
 }
 
-/// What all sessions of a hub together may spend on listings: a twentieth of the time.
+/// What all sessions of a hub together may spend on listings: a twentieth of the time, each as long as the processor was
+/// at it.
 #[derive(Debug, Default)]
 pub struct Budget {
     /// Ticks from which on the next may be made.
@@ -140,24 +141,24 @@ impl SocketTables {
     }
 
     /// Reads all of them, whatever is allowed.
-    pub fn read_all(&mut self, target: &Target) {
-        Listing::ALL.into_iter().for_each(|listing| self.read(listing, target));
+    pub fn read_all(&mut self, target: &Target, clock: &Clock) {
+        Listing::ALL.into_iter().for_each(|listing| self.read(listing, target, clock));
     }
 
     /// Reads those that are due. False: none was.
     pub fn read_due(&mut self, target: &Target, clock: &Clock) -> bool {
         // They share one budget: whether it allows is asked once.
         let due: Vec<_> = Listing::ALL.into_iter().filter(|listing| self.is_due(*listing, clock)).collect();
-        due.iter().for_each(|listing| self.read(*listing, target));
+        due.iter().for_each(|listing| self.read(*listing, target, clock));
         !due.is_empty()
     }
 
     /// Reads one anew.
-    pub fn read(&mut self, listing: Listing, target: &Target) {
-        let began = ticks();
+    pub fn read(&mut self, listing: Listing, target: &Target, clock: &Clock) {
+        let began = worked_ns();
         let mut table = std::mem::take(&mut self.tables[listing as usize]);
         table.generation += 1;
-        table.read_at = Some(began);
+        table.read_at = Some(ticks());
         table.by_inode.clear();
         table.listening.clear();
         let mut add = |inode: u64, entry: Entry| {
@@ -172,8 +173,7 @@ impl SocketTables {
             proc::list(listing, target, &mut add);
         }
         self.tables[listing as usize] = table;
-        let now = ticks();
-        self.budget.spend(now.saturating_sub(began), now);
+        self.budget.spend(clock.ticks_of(worked_ns().saturating_sub(began)), ticks());
     }
 
     pub fn find(&self, listing: Listing, inode: u64) -> Option<&Entry> {

@@ -43,7 +43,7 @@ fn both_ways_of_asking_tell_the_same() {
         }
         let port = |address: std::io::Result<std::net::SocketAddr>| address.expect("an address").port();
         let mut tables = SocketTables::default();
-        tables.read_all(&target);
+        tables.read_all(&target, &Clock::new());
         let entry = tables.find(tcp, tcp_inodes[1]).expect("listed");
         assert_eq!(entry.local.as_ref().and_then(Address::port), Some(port(caller.local_addr())));
         assert_eq!(entry.peer.as_ref().and_then(Address::port), Some(port(listener.local_addr())));
