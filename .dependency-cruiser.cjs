@@ -1,9 +1,9 @@
-// Imports point one way: apps → attach, pipeline, sinks → kube, containers, native → api, core.
+// Imports point one way: apps → attach, pipeline, sinks → kube, containers, native, logging → api, core.
 // A folder may import from the layers under its own, never from beside or above; core may read api's closed lists.
 const layers = [
   ['apps/agent', 'apps/controller', 'apps/cli'],
   ['libs/attach', 'libs/pipeline', 'libs/sinks'],
-  ['libs/kube', 'libs/containers', 'libs/native'],
+  ['libs/kube', 'libs/containers', 'libs/native', 'libs/logging'],
   ['libs/core'],
   ['libs/api'],
 ];
@@ -49,9 +49,10 @@ module.exports = {
       severity: 'error',
       comment: 'the command starts in 150 ms: no Nest, no addon in it',
       from: {path: '^apps/cli/'},
-      to: {path: 'node_modules/@nestjs/|^libs/native/|^libs/sinks/', dependencyTypesNot: ['type-only']},
+      to: {path: 'node_modules/@nestjs/|^libs/native/|^libs/sinks/|^libs/logging/', dependencyTypesNot: ['type-only']},
     },
     only('libs/kube', ['@kubernetes/client-node']),
+    only('libs/logging', ['pino']),
     only('libs/containers/src/docker', ['dockerode']),
   ],
   options: {

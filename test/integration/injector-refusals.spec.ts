@@ -4,6 +4,7 @@ import {join} from 'node:path';
 import {setTimeout as sleep} from 'node:timers/promises';
 import {product} from '../support/checkout';
 import {compileThirtyTwoBit, compileWithoutSites} from '../support/compile';
+import {startIdleTarget} from '../support/idle-target';
 import {inject, injected} from '../support/injector';
 import {faultsSince, footprint} from '../support/intact';
 import {anyKernelThread, tracerPid, unusedPid} from '../support/proc';
@@ -27,19 +28,6 @@ async function refusal(pid: number): Promise<string | undefined> {
   expect({ok: reply?.ok, code}).toEqual({ok: false, code: 1});
   expect(reply?.message).toMatch(new RegExp(String(pid)));
   return reply?.reason;
-}
-
-/** A program that stands still, so that nothing at all may change in it. */
-async function idleTarget(): Promise<{program: Program; intact: () => void}> {
-  const {program} = await startTester(stage, 'gap.c');
-  const before = footprint(program.pid);
-  return {
-    program,
-    intact: () => {
-      program.assertAlive();
-      expect(faultsSince(before, {mappings: 'all'})).toEqual([]);
-    },
-  };
 }
 
 it.each(['0', '-1', 'twelve', '', '1.5', '99999999999'])('"%s" given to the injector', async pid => {
@@ -76,7 +64,7 @@ it.each([
   ['gdb', ['-nx', '-q', '-p']],
   ['strace', ['-f', '-o', '/dev/null', '-p']],
 ])('a process that %s holds; once it has let go, an attach works', async (tool, args) => {
-  const {program, intact} = await idleTarget();
+  const {program, intact} = await startIdleTarget(stage);
   const holder = stage.use(await Program.start(tool, {args: [...args, String(program.pid)]}));
   await until('the tracer', () => tracerPid(program.pid) !== 0);
   await sleep(500); // gdb reads symbols first
@@ -96,7 +84,7 @@ it.each([
 });
 
 it('a process that is scoped already, and a detach of one that is not', async () => {
-  const {program, intact} = await idleTarget();
+  const {program, intact} = await startIdleTarget(stage);
   await injected('attach', program.pid);
   expect(await refusal(program.pid)).toBe('AlreadyScoped');
   await injected('detach', program.pid);
@@ -128,7 +116,7 @@ it('a process killed at any moment of an attach: a typed reason, never a hang', 
 });
 
 it('an injector that is not root', async () => {
-  const {program, intact} = await idleTarget();
+  const {program, intact} = await startIdleTarget(stage);
   const folder = stage.folder();
   for (let above = folder; above.includes('scope-test-'); above = join(above, '..')) chmodSync(above, 0o755);
   const copy = join(folder, 'scope-inject');

@@ -8,6 +8,7 @@ import type {ScopeErrorView} from '@scope/core';
 import {REASON_TABLE} from '@scope/core';
 import {checkout} from '../support/checkout';
 import {compileThirtyTwoBit, compileWithoutSites} from '../support/compile';
+import {startIdleTarget} from '../support/idle-target';
 import {inject} from '../support/injector';
 import {faultsSince, footprint, isPatched} from '../support/intact';
 import {anyKernelThread, statusField, tracerPid, unusedPid} from '../support/proc';
@@ -54,19 +55,6 @@ async function expectProcessRefused(reason: Reason, pid: number, says: RegExp): 
   });
   const {reply, code} = await inject('attach', pid);
   expect({reason: reply?.reason, code}).toEqual({reason, code: 1});
-}
-
-/** A program that stands still, so that nothing at all may change in it. */
-async function idleTarget(): Promise<{program: Program; intact: () => void}> {
-  const {program} = await startTester(stage, 'gap.c');
-  const before = footprint(program.pid);
-  return {
-    program,
-    intact: () => {
-      program.assertAlive();
-      expect(faultsSince(before, {mappings: 'all'})).toEqual([]);
-    },
-  };
 }
 
 describe('what is no process', () => {
@@ -140,7 +128,7 @@ describe('what somebody else holds', () => {
     ['gdb', ['-nx', '-q', '-p']],
     ['strace', ['-f', '-o', '/dev/null', '-p']],
   ])('a process that %s is attached to', async (tool, args) => {
-    const {program} = await idleTarget();
+    const {program} = await startIdleTarget(stage);
     const debuggerOfIt = await Program.start(tool, {args: [...args, String(program.pid)]});
     await until('the tracer', () => tracerPid(program.pid) !== 0);
     await sleep(500); // gdb reads symbols first
@@ -164,7 +152,7 @@ describe('what somebody else holds', () => {
   });
 
   it('a process that is scoped already', async () => {
-    const {program, intact} = await idleTarget();
+    const {program, intact} = await startIdleTarget(stage);
     const session = await scope.attach(program.pid);
     await expectRefused('AlreadyScoped', [String(program.pid)], /already/i);
     const {reply} = await inject('attach', program.pid);
@@ -175,14 +163,14 @@ describe('what somebody else holds', () => {
   });
 
   it('a detach of what is not scoped', async () => {
-    const {program, intact} = await idleTarget();
+    const {program, intact} = await startIdleTarget(stage);
     const {code, stderr} = await scope.command(['detach', String(program.pid)]);
     expect({code, stderr}).toMatchObject({code: REASON_TABLE.NotScoped.exitCode});
     intact();
   });
 
   it('a process that job control has stopped, which stays so; continued, it is scoped', async () => {
-    const {program, intact} = await idleTarget();
+    const {program, intact} = await startIdleTarget(stage);
     program.signal('SIGSTOP');
     await until('the stop', () => statusField(`/proc/${program.pid}`, 'State').startsWith('T'));
     await expectProcessRefused('Stopped', program.pid, /kill -CONT/);
@@ -214,7 +202,7 @@ describe('what ends in the middle', () => {
 
 describe('who may not', () => {
   it('somebody who is not root', async () => {
-    const {program, intact} = await idleTarget();
+    const {program, intact} = await startIdleTarget(stage);
     // The checkout may lie where others can't read: the command is copied to where they can.
     const folder = stage.folder();
     for (let above = folder; above.includes('scope-test-'); above = join(above, '..')) chmodSync(above, 0o755);
@@ -243,7 +231,7 @@ describe('who may not', () => {
 
 describe('where the history can not go', () => {
   it('a folder that can not be made', async () => {
-    const {program, intact} = await idleTarget();
+    const {program, intact} = await startIdleTarget(stage);
     const file = join(stage.folder(), 'a-file');
     writeFileSync(file, '');
     await expectRefused('HistoryNotWritable', [String(program.pid), '--history', join(file, 'history')], /history/i);
@@ -260,14 +248,14 @@ describe('where the history can not go', () => {
   }
 
   it('a file system that is read-only', async () => {
-    const {program, intact} = await idleTarget();
+    const {program, intact} = await startIdleTarget(stage);
     const folder = await mounted('size=64k,ro');
     await expectRefused('HistoryNotWritable', [String(program.pid), '--history', join(folder, 'history')], /history/i);
     intact();
   });
 
   it('a disk that is full already', async () => {
-    const {program, intact} = await idleTarget();
+    const {program, intact} = await startIdleTarget(stage);
     const folder = await mounted('size=16k');
     await run('dd', ['if=/dev/zero', `of=${join(folder, 'all')}`, 'bs=4k']);
     await expectRefused('DiskFull', [String(program.pid), '--history', join(folder, 'history')], /full|space/i);
@@ -299,7 +287,7 @@ describe('where the history can not go', () => {
 
 describe('when the agent is gone', () => {
   it('the target runs on, commands say so, and a detach needs no agent', async () => {
-    const {program, intact} = await idleTarget();
+    const {program, intact} = await startIdleTarget(stage);
     await scope.attach(program.pid);
     scope.agent.signal('SIGKILL');
     await scope.agent.finish();
@@ -317,7 +305,7 @@ describe('when the agent is gone', () => {
   });
 
   it('the next agent takes back what the dead one held, and lets go of it when told to', async () => {
-    const {program, intact} = await idleTarget();
+    const {program, intact} = await startIdleTarget(stage);
     const session = await scope.attach(program.pid);
     scope.agent.signal('SIGKILL');
     await scope.agent.finish();
@@ -330,7 +318,7 @@ describe('when the agent is gone', () => {
   });
 
   it('one that knows nothing of it attaches all the same: what nobody reads is replaced', async () => {
-    const {program, intact} = await idleTarget();
+    const {program, intact} = await startIdleTarget(stage);
     await scope.attach(program.pid);
     scope.agent.signal('SIGKILL');
     await scope.agent.finish();
@@ -345,7 +333,7 @@ describe('when the agent is gone', () => {
   });
 
   it('one that lives keeps what it reads: a second agent is refused', async () => {
-    const {program, intact} = await idleTarget();
+    const {program, intact} = await startIdleTarget(stage);
     const session = await scope.attach(program.pid);
     const second = await Scope.open(stage);
     const {code, stderr} = await second.command(['attach', String(program.pid)]);

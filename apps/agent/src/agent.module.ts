@@ -18,7 +18,7 @@ import {
   StreamSink,
   createOtlpExporter,
 } from '@scope/sinks';
-import type {Logger} from 'pino';
+import type {Logger} from '@scope/logging';
 import type {AgentOptions} from './agent-options';
 import {addEventRoutes} from './http/event.routes';
 import {HealthServer} from './http/health-server';

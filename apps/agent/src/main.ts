@@ -3,18 +3,18 @@ import {NestFactory} from '@nestjs/core';
 import type {INestApplicationContext} from '@nestjs/common';
 import {SessionService} from '@scope/attach';
 import {ScopeError} from '@scope/core';
+import {createLogger, NestLogger} from '@scope/logging';
 import type {AgentOptions} from './agent-options';
 import {parseAgentOptions} from './agent-options';
 import {AgentModule} from './agent.module';
 import {AgentLifecycle} from './lifecycle/agent-lifecycle';
 import {IdleWatch} from './lifecycle/idle-watch';
-import {createLogger, NestLogger} from './logger';
 import {CLOCK} from './tokens';
 
 /** Past this, an end that hangs is cut short: the next agent mends what is left (below a pod's grace period of 30 s). */
 const END_MS = 25_000;
 
-const logger = createLogger(process.env.SCOPE_LOG_LEVEL ?? 'info');
+const logger = createLogger(process.env.SCOPE_LOG_LEVEL ?? 'info', 'stderr');
 
 async function main(): Promise<void> {
   const options = parseAgentOptions(process.argv.slice(2), process.env, __dirname);

@@ -3,10 +3,10 @@ import {Module} from '@nestjs/common';
 import type {Clock} from '@scope/core';
 import type {ClusterConnection} from '@scope/kube';
 import {KubeClient} from '@scope/kube';
+import type {Logger} from '@scope/logging';
 import type {ControllerConfig} from './controller.config';
 import {ControllerService} from './controller.service';
 import {HealthServer} from './health.server';
-import type {Logger} from './logging';
 import {CLOCK, CONFIG, LOGGER} from './tokens';
 
 /** What the program can't make itself. */

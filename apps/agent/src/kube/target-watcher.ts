@@ -5,7 +5,7 @@ import {ContainerScanner, procSource} from '@scope/containers';
 import {ScopeError, type Clock} from '@scope/core';
 import type {KubeObject} from '@scope/kube';
 import {defaultConnection, KubeClient, Reflector, ResourceClient, resourceTypes, Workqueue} from '@scope/kube';
-import type {Logger} from 'pino';
+import type {Logger} from '@scope/logging';
 import type {Subscription} from 'rxjs';
 import type {AgentOptions} from '../agent-options';
 import {AGENT_OPTIONS, CLOCK, LOGGER, PROCESSES} from '../tokens';

@@ -4,7 +4,7 @@ import type {BeforeApplicationShutdown, OnApplicationShutdown, OnModuleDestroy} 
 import type {SessionService} from '@scope/attach';
 import {isFinal} from '@scope/attach';
 import type {EventBus} from '@scope/pipeline';
-import type {Logger} from 'pino';
+import type {Logger} from '@scope/logging';
 import type {AgentOptions} from '../agent-options';
 import type {HealthServer} from '../http/health-server';
 import type {SocketServer} from '../http/socket-server';

@@ -15,7 +15,7 @@ import {SessionPipeline} from '@scope/pipeline';
 import type {EventCounts} from '@scope/sinks';
 import type {Kept} from '@scope/sinks';
 import {HistoryFolder, MarkLog, NdjsonSink, RotatingFile, writeError} from '@scope/sinks';
-import type {Logger} from 'pino';
+import type {Logger} from '@scope/logging';
 import type {Observable} from 'rxjs';
 import {map} from 'rxjs';
 

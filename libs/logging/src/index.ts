@@ -2,9 +2,14 @@ import type {LoggerService} from '@nestjs/common';
 import type {Logger} from 'pino';
 import pino from 'pino';
 
-/** JSON lines on stderr: stdout belongs to events. Written at once, so that the last words are not lost. */
-export function createLogger(level: string): Logger {
-  return pino({level, base: null, timestamp: pino.stdTimeFunctions.isoTime}, pino.destination({dest: 2, sync: true}));
+export type {Logger} from 'pino';
+
+const DESCRIPTORS = {stdout: 1, stderr: 2} as const;
+
+/** JSON lines of that level and above. Written at once, so that the last words are not lost. */
+export function createLogger(level: string, stream: keyof typeof DESCRIPTORS): Logger {
+  const destination = pino.destination({dest: DESCRIPTORS[stream], sync: true});
+  return pino({level, base: null, timestamp: pino.stdTimeFunctions.isoTime}, destination);
 }
 
 /** Nest's own messages through the same logger; its start-up talk only at debug level. */
