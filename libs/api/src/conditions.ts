@@ -5,26 +5,29 @@ export type ConditionType = 'Ready' | 'Reconciling' | 'Stalled' | 'Detached';
  * Reasons of conditions that are not failures (those use Reason). A closed list: docs/api explains each.
  * `Ready` bears one of these or, when it is False because of failures, the most frequent failure's Reason.
  */
-export type ConditionReason =
+export const CONDITION_REASONS = [
   /** Every matched pod is scoped. */
-  | 'Scoped'
+  'Scoped',
   /** Some pods are scoped, some failed. */
-  | 'PartlyScoped'
+  'PartlyScoped',
   /** Agents are at work. */
-  | 'Attaching'
+  'Attaching',
   /** No running pod matches. */
-  | 'NoMatchingPods'
+  'NoMatchingPods',
   /** The named pod or workload does not exist. */
-  | 'TargetNotFound'
+  'TargetNotFound',
   /** `suspend` is true. */
-  | 'Suspended'
+  'Suspended',
   /** activeDeadlineSeconds are over. */
-  | 'DeadlineExceeded'
+  'DeadlineExceeded',
   /** Deletion was asked for; agents are letting go. */
-  | 'Detaching'
+  'Detaching',
   /** Nothing is scoped any more. */
-  | 'Detached'
+  'Detached',
   /** A chosen pod has no process that passes the filters. */
-  | 'NoMatchingProcesses'
+  'NoMatchingProcesses',
   /** The object says what it should and no work is left. */
-  | 'Settled';
+  'Settled',
+] as const;
+
+export type ConditionReason = (typeof CONDITION_REASONS)[number];

@@ -1,4 +1,4 @@
-import type {ScopeAttachStatus, ScopeTarget} from '@scope/api';
+import type {ConditionReason, ScopeAttachStatus, ScopeTarget} from '@scope/api';
 import {isReason} from '@scope/api';
 import {REASON_TABLE} from '@scope/core';
 import type {ConditionChange} from '@scope/kube';
@@ -101,7 +101,11 @@ function readyOf(
   {pause, notFound}: ReconcileContext,
   {pods, failures, leaving}: Summary,
 ): Omit<ConditionChange, 'type'> {
-  const no = (reason: string, message: string): Omit<ConditionChange, 'type'> => ({status: 'False', reason, message});
+  const no = (reason: ConditionReason, message: string): Omit<ConditionChange, 'type'> => ({
+    status: 'False',
+    reason,
+    message,
+  });
   const rest = leaving > 0 ? ` Agents still let go of ${pluralPods(leaving)}.` : '';
   if (pause === 'Detaching') return no('Detaching', `Deletion was asked for.${rest}`);
   if (pause === 'DeadlineExceeded') return no('DeadlineExceeded', `activeDeadlineSeconds are over.${rest}`);
@@ -116,7 +120,7 @@ function readyOf(
     return no('Attaching', `${pluralPods(pods.scoped)} of ${pods.matched} scoped, ${pods.pending} to come.`);
   }
   const message = `${pluralPods(pods.failed)} of ${pods.matched} could not be scoped: ${worst.example}`;
-  return no(pods.scoped > 0 ? 'PartlyScoped' : worst.reason, message);
+  return pods.scoped > 0 ? no('PartlyScoped', message) : {status: 'False', reason: worst.reason, message};
 }
 
 const pluralPods = (count: number): string => `${count} pod${count === 1 ? '' : 's'}`;
