@@ -40,6 +40,7 @@ mod record;
 mod ring;
 mod session;
 mod settle;
+mod signals;
 mod socket;
 mod sockets;
 mod stats;

@@ -16,9 +16,10 @@ use crate::protocols::http1::HttpExchange;
 use crate::protocols::{Direction, console};
 use crate::record::{Record, When};
 use crate::settle::Unsettled;
+use crate::signals::signal_name;
 use crate::sockets::{Budget, SocketTables};
 use crate::stats::{Io, Lost, Moved, Stats, Tally};
-use crate::target::{Life, Target};
+use crate::target::{Exit, Life, Target};
 use crate::thread_state::{Step, Threads};
 use scope_abi as abi;
 use std::sync::Arc;
@@ -581,10 +582,13 @@ impl Session {
         match ending {
             Ending::Detached => {}
             Ending::Exited => {
-                let code = self.exit_code;
+                // What it said itself, by exit_group, may have been overtaken by a signal.
+                let exit = self.target.exit().or(self.exit_code.map(|code| Exit::Code(code as u8)));
                 let mut line = self.writer.event(Event::ProcessExit, wall);
-                if let Some(code) = code {
-                    line.number("process.exit.code", u64::from(code & 0xff));
+                match exit {
+                    Some(Exit::Code(code)) => drop(line.number("process.exit.code", u64::from(code))),
+                    Some(Exit::Signal(number)) => drop(line.text("scope.exit.signal", signal_name(number).as_bytes())),
+                    None => {}
                 }
             }
             Ending::Exec => {

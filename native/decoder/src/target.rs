@@ -24,6 +24,37 @@ pub enum Life {
     Replaced,
 }
 
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    Code(u8),
+    Signal(u8),
+}
+
+impl Exit {
+    /// By the word that wait(2) gives.
+    fn of_status(status: u32) -> Self {
+        match status & 0x7f {
+            0 => Self::Code((status >> 8) as u8),
+            signal => Self::Signal(signal as u8),
+        }
+    }
+}
+
+/// `struct pidfd_info` of linux/pidfd.h, as it was first.
+#[repr(C)]
+#[derive(Default)]
+struct PidfdInfo {
+    mask: u64,
+    cgroup: u64,
+    ids: [u32; 11],
+    exit_code: i32,
+}
+
+const PIDFD_INFO_EXIT: u64 = 1 << 3;
+/// `_IOWR(0xff, 11, struct pidfd_info)`
+const PIDFD_GET_INFO: libc::c_ulong = 3 << 30 | (size_of::<PidfdInfo>() as libc::c_ulong) << 16 | 0xff << 8 | 11;
+
 impl Target {
     /// `ring`: the path that it was opened by. A ring that is a plain file belongs to no process that must live.
     pub fn open(pid: i32, ring: &Path) -> io::Result<Self> {
@@ -49,6 +80,25 @@ impl Target {
         let mut poll = libc::pollfd { fd: pidfd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
         // SAFETY: one pollfd, as told.
         unsafe { libc::poll(&mut poll, 1, 0) > 0 }
+    }
+
+    /// How it ended, where that can be known: from the kernel, which remembers it from Linux 6.15 on, or from what is left of it
+    /// until its parent has asked.
+    pub fn exit(&self) -> Option<Exit> {
+        self.reaped().or_else(|| self.unreaped()).or_else(|| self.reaped()).map(Exit::of_status)
+    }
+
+    fn reaped(&self) -> Option<u32> {
+        let mut info = PidfdInfo { mask: PIDFD_INFO_EXIT, ..PidfdInfo::default() };
+        // SAFETY: the kernel writes as many bytes as the request's number says: those of `info`.
+        let answer = unsafe { libc::ioctl(self.pidfd.as_ref()?.as_raw_fd(), PIDFD_GET_INFO, &raw mut info) };
+        (answer == 0 && info.mask & PIDFD_INFO_EXIT != 0).then_some(info.exit_code.cast_unsigned())
+    }
+
+    /// Field 52 of a zombie's stat.
+    fn unreaped(&self) -> Option<u32> {
+        let stat = self.stat().filter(|stat| stat.starts_with('Z'))?;
+        stat.trim_end().split(' ').nth(49)?.parse().ok()
     }
 
     /// Asks whether it still runs the program with the ring. Dearer than `has_exited`: some times a second.

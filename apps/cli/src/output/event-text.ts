@@ -59,8 +59,14 @@ function target(attributes: Attributes): string {
   return `${text(attributes['url.path'])}${query === '' ? '' : `?${query}`}`;
 }
 
+const end: Tell = attributes => {
+  const [code, signal] = [attributes['process.exit.code'], attributes['scope.exit.signal']];
+  return signal !== undefined ? `by ${text(signal)}` : code !== undefined ? `code ${text(code)}` : '';
+};
+
 /** What of an event's attributes a person wants on one line; events without an entry show all of them. */
 const TELL: Readonly<Record<string, Tell>> = {
+  'process.exit': end,
   'fs.open': attributes => join(text(attributes['file.path']), adopted(attributes)),
   'fs.io': attributes => join(text(attributes['file.path']), fileTraffic(attributes), '(still open)'),
   'fs.close': attributes => join(text(attributes['file.path']), fileTraffic(attributes), failure(attributes)),
@@ -89,7 +95,7 @@ const TELL: Readonly<Record<string, Tell>> = {
 };
 
 /** TIME NAME[PID] EVENT WHAT: one line, whatever bytes the target put into it. */
-export function eventText(event: ScopeEvent, colors: typeof pc): string {
+export function eventText(event: ScopeEvent, colors: ReturnType<typeof pc.createColors>): string {
   const {time, process, attributes, lost} = event;
   const what = (TELL[event.event] ?? everything)(attributes);
   const who = `${process.pod === undefined ? '' : `${process.namespace ?? ''}/${process.pod}/`}${process.name}[${process.pid}]`;
