@@ -71,7 +71,11 @@ async function codeOf(pid: number): Promise<string[]> {
   }
 }
 
-const filesOfJournal = (scope: Scope): string[] => readdirSync(`${scope.socket}.d/sessions`).sort();
+/** An agent that has ended in order takes the empty folder along. */
+function filesOfJournal(scope: Scope): string[] {
+  const folder = `${scope.socket}.d/sessions`;
+  return existsSync(folder) ? readdirSync(folder).sort() : [];
+}
 
 /** Changes words of the memory that a scope shares with us, as another version would have written them. */
 async function rewrite(pid: number, offset: number, bytes: Buffer): Promise<void> {
