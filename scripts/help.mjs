@@ -11,7 +11,7 @@ const habits = {
   'test:e2e': 'on a real Kubernetes cluster, started here',
   repeat: 'npm run repeat -- FILE 50: one test file until it fails',
   torture: 'the same for longer: npm run torture -- --rounds 5000 --points all',
-  lint: 'ESLint and the import-direction rule',
+  lint: 'ESLint, import directions, imports of scripts, generated files',
   'lint:native': 'cargo fmt --check and clippy -D warnings',
   format: 'prettier --write (format:check to look only)',
   typecheck: 'tsc',

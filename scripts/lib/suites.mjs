@@ -36,7 +36,7 @@ export const suitesOf = circle => Object.keys(SUITES).filter(name => SUITES[name
 const CHECKS = {
   'format:check': 'prettier',
   typecheck: 'tsc',
-  lint: 'ESLint, import directions, generated files',
+  lint: 'ESLint, import directions, imports of scripts, generated files',
   'lint:native': 'rustfmt, clippy, fuzz targets compile',
 };
 

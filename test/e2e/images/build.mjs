@@ -6,10 +6,10 @@ import {createHash} from 'node:crypto';
 import {cpSync, existsSync, mkdirSync, readFileSync, writeFileSync} from 'node:fs';
 import {dirname, join} from 'node:path';
 import {fileURLToPath} from 'node:url';
-import {cacheDir, withBuildah} from '../../../scripts/lib/buildah.mjs';
+import {withBuildah} from '../../../scripts/lib/buildah.mjs';
 import {packageClosure, passwdFile, unpackPackages} from '../../../scripts/lib/debian-rootfs.mjs';
 import {IMAGE_NODE, nodeBinary} from '../../../scripts/lib/node-binary.mjs';
-import {script, StepError} from '../../../scripts/lib/steps.mjs';
+import {StepError, cacheDir, script} from '../../../scripts/lib/steps.mjs';
 
 const here = dirname(fileURLToPath(import.meta.url));
 const SERVERS = ['base-files', 'nginx-light', 'python3', 'libstdc++6'];
