@@ -12,7 +12,7 @@ const QUIET_MS = 120_000;
 /** Without a request for so long, work is over. */
 const SETTLED_MS = 5_000;
 /** A pod that goes and another one that comes, of one ScopeAttach: two targets' lives, and its own status. */
-const MOST_REQUESTS = 60;
+const MOST_REQUESTS = 40;
 
 interface AuditEvent {
   readonly verb: string;
