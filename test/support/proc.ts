@@ -138,3 +138,9 @@ export function unusedPid(): number {
   }
   throw new Error('every pid is taken');
 }
+
+/** Whether the running Linux is that version or a later one. */
+export function kernelIsAtLeast(major: number, minor: number): boolean {
+  const [ours = 0, andMinor = 0] = readFileSync('/proc/sys/kernel/osrelease', 'utf8').split('.').map(Number);
+  return ours > major || (ours === major && andMinor >= minor);
+}
