@@ -133,8 +133,9 @@ static void duplicating(void) {
   CHECK(write(505, bytes, 128) == 128 && close(505) == 0);
 }
 
-/* A port that the kernel chose is known only from outside: a descriptor must live a moment for that to be seen. */
-static void breathe(void) { usleep(100000); }
+/* A port that the kernel chose is known only from outside: a descriptor must live a moment for that to be seen. Listings may
+ * take a twentieth of the time, and one of some milliseconds is none too rare: then the next may come 100 ms later. */
+static void breathe(void) { usleep(500000); }
 
 static void message(struct msghdr *m, struct iovec *part, size_t length) {
   memset(m, 0, sizeof *m);
