@@ -84,6 +84,8 @@ async function bundleAll() {
       logLevel: 'warning',
       tsconfig: join(root, 'tsconfig.json'),
       external: optional,
+      // The package, not Node's module of that name, which Node warns of wherever it is loaded.
+      alias: {punycode: 'punycode/'},
       define: {'process.env.SCOPE_BUILD': JSON.stringify(JSON.stringify({version, revision}))},
       plugins: [swc],
     });

@@ -1,4 +1,5 @@
-// node scripts/ensure-packages.mjs [build] [demo] [test] [suites] [bench] [e2e]: what this machine must have beside Node.js and npm.
+// node scripts/ensure-packages.mjs [GROUP…]: what this machine must have beside Node.js and npm, for build, demo, test, suites,
+// bench, image, e2e.
 // As root on Debian what is missing is installed, without starting any service; elsewhere it is named exactly.
 import {accessSync, constants, existsSync, rmSync, writeFileSync} from 'node:fs';
 import {delimiter, join} from 'node:path';
@@ -47,6 +48,9 @@ const NEEDS = {
     perf: 'linux-perf',
     taskset: 'util-linux',
   },
+  image: {
+    buildah: 'buildah',
+  },
   e2e: {
     containerd: 'containerd',
     runc: 'runc',
@@ -56,7 +60,7 @@ const NEEDS = {
     conntrack: 'conntrack',
     openssl: 'openssl',
     buildah: 'buildah',
-    debootstrap: 'debootstrap',
+    'docker-registry': 'docker-registry',
     nsenter: 'util-linux',
     python3: 'python3',
   },

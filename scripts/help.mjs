@@ -21,7 +21,7 @@ const habits = {
   fuzz: 'npm run fuzz -- --seconds 300: hostile rings, HTTP, DNS and console streams against the decoder, program files and code against the planner',
   suites: 'npm run suites -- NAME: the targets’ own test suites, scoped for their whole life',
   cluster: 'npm run cluster -- up|status|down|load IMAGE: the Kubernetes harness',
-  image: 'build the container image',
+  image: 'build the container image; npm run image -- --push REGISTRY',
 };
 const width = Math.max(...Object.keys(habits).map(name => name.length));
 for (const [name, does] of Object.entries(habits)) {

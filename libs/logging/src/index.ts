@@ -12,6 +12,14 @@ export function createLogger(level: string, stream: keyof typeof DESCRIPTORS): L
   return pino({level, base: null, timestamp: pino.stdTimeFunctions.isoTime}, destination);
 }
 
+/** What Node.js itself warns of goes through the logger too: its text would be a line among others that are JSON. */
+export function logWarnings(logger: Logger): void {
+  process.removeAllListeners('warning');
+  process.on('warning', ({name, message, stack}) => {
+    logger.warn({name, stack}, message);
+  });
+}
+
 /** Nest's own messages through the same logger; its start-up talk only at debug level. */
 export class NestLogger implements LoggerService {
   constructor(private readonly logger: Logger) {}

@@ -94,6 +94,10 @@ export async function installChart(...more: readonly string[]): Promise<void> {
 /** Uninstalls the chart and waits for its pods' end: helm waits only until a DaemonSet is gone, which ends them afterwards. */
 export async function uninstallChart(): Promise<void> {
   await runHelm(['uninstall', RELEASE, '--namespace', SYSTEM_NAMESPACE, '--wait', '--timeout', '90s']);
+  await untilNoChartPods();
+}
+
+export async function untilNoChartPods(): Promise<void> {
   await until('the end of the chart’s pods', 60_000, async () => {
     const pods = await kubectl(layout, ['get', 'pods', '-n', SYSTEM_NAMESPACE, '-o', 'name']);
     return pods === '' || undefined;
