@@ -6,11 +6,13 @@ use std::collections::BTreeSet;
 /// The 16 general registers.
 type Constants = [Option<u32>; 16];
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Flow {
     /// Bytes pushed since the function's start. `None`: that differs between the ways that lead here, or can't be told.
     pub depth: Option<i64>,
     constants: Constants,
+    /// The constant that the instruction before pushed: small code takes a call's number by `push; pop`.
+    pushed: Option<u32>,
     /// Direct jumps lead here from the function's start.
     pub is_direct: bool,
 }
@@ -28,13 +30,16 @@ impl Flow {
             *mine = mine.filter(|_| *mine == theirs);
         }
         let depth = self.depth.filter(|_| self.depth == other.depth);
-        Self { depth, constants, is_direct: self.is_direct || other.is_direct }
+        let pushed = self.pushed.filter(|_| self.pushed == other.pushed);
+        Self { depth, constants, pushed, is_direct: self.is_direct || other.is_direct }
     }
 
     fn after(&self, i: &Instruction, factory: &mut InstructionInfoFactory) -> Self {
         let mut next = self.clone();
         next.depth = self.depth.and_then(|depth| Some(depth - stack_change(i)?));
+        next.pushed = (i.mnemonic() == Mnemonic::Push && is_immediate(i.op0_kind())).then(|| i.immediate(0) as u32);
         let value = match i.mnemonic() {
+            Mnemonic::Pop => self.pushed,
             Mnemonic::Mov if is_immediate(i.op1_kind()) => Some(i.immediate(1) as u32),
             Mnemonic::Mov if i.op1_kind() == OpKind::Register => self.constant(i.op1_register()),
             Mnemonic::Xor if i.op1_kind() == OpKind::Register && i.op0_register() == i.op1_register() => Some(0),
@@ -76,17 +81,11 @@ pub fn follow(instructions: &[Instruction]) -> Vec<Option<Flow>> {
         .filter(|i| i.is_jmp_short_or_near() || i.is_jcc_short_or_near())
         .map(Instruction::near_branch_target)
         .collect();
-    spread(instructions, &targets, &mut known, 0, Flow { depth: Some(0), constants: [None; 16], is_direct: true });
+    spread(instructions, &targets, &mut known, 0, Flow { depth: Some(0), is_direct: true, ..Flow::default() });
     for at in 0..instructions.len() {
         let padding = matches!(instructions[at].mnemonic(), Mnemonic::Nop | Mnemonic::Int3);
         if known[at].is_none() && !padding {
-            spread(
-                instructions,
-                &targets,
-                &mut known,
-                at,
-                Flow { depth: None, constants: [None; 16], is_direct: false },
-            );
+            spread(instructions, &targets, &mut known, at, Flow::default());
         }
     }
     known
@@ -194,6 +193,16 @@ mod tests {
         assert_eq!(flow[2].as_ref().expect("reached").constant(Register::RAX), Some(12));
         assert_eq!(flow[3].as_ref().expect("reached").constant(Register::RAX), None);
         assert_eq!(flow[4].as_ref().expect("reached").constant(Register::RAX), Some(12));
+    }
+
+    #[test]
+    fn a_number_may_be_pushed_and_popped() {
+        // push $73; pop %rax; push $8; pop %rsi; syscall; push $3; nop; pop %rax; syscall
+        let code = [0x6a, 73, 0x58, 0x6a, 8, 0x5e, 0x0f, 5, 0x6a, 3, 0x90, 0x58, 0x0f, 5];
+        let flow = at_each(&code);
+        assert_eq!(flow[4].as_ref().expect("reached").constant(Register::RAX), Some(73));
+        assert_eq!(flow[4].as_ref().expect("reached").constant(Register::RSI), Some(8));
+        assert_eq!(flow[8].as_ref().expect("reached").constant(Register::RAX), None);
     }
 
     #[test]

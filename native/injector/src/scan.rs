@@ -128,7 +128,8 @@ impl Starts<'_> {
 /// nothing new comes. A start that is none does no harm: only what control reaches from it is looked at, and a site needs
 /// its number and a whole window besides.
 pub fn discover(module: &Module) -> Starts<'_> {
-    const MOST_TEXT: u64 = 16 << 20;
+    /// The largest programs without an unwind table (Bun, Deno) have 80 MiB, which takes half a second.
+    const MOST_TEXT: u64 = 256 << 20;
     let ends: Vec<u64> = module.text.iter().map(|m| m.end).collect();
     let mut starts = BTreeSet::new();
     if module.text.iter().map(|m| m.end - m.start).sum::<u64>() > MOST_TEXT {
@@ -281,11 +282,12 @@ impl Decoded {
         })
     }
 
-    /// The window behind the system call at `at`. `push` in between (vfork keeps its return address in a register) changes
-    /// none of what the hook looks at.
+    /// The window behind the system call at `at`. `push` in between (vfork keeps its return address in a register), and a
+    /// copy of the result for later, change none of what the hook looks at.
     fn window_after(&self, at: usize, keep_flags: bool, number: Option<u32>) -> Result<Window, NoWindow> {
         let pushes = self.instructions[at + 1..].iter().take(2).take_while(|i| i.code() == Code::Push_r64).count();
         let index = at + 1 + pushes;
+        let index = if self.keeps_result(index) { index + 1 } else { index };
         if index >= self.instructions.len() {
             return Err(NoWindow::FunctionEnds);
         }
@@ -296,6 +298,22 @@ impl Decoded {
             }
             _ => plain,
         }
+    }
+
+    /// Whether instruction `index` copies the result of a call into a register that no call looks at, and nothing but it
+    /// leads to the next one.
+    fn keeps_result(&self, index: usize) -> bool {
+        let Some((i, next)) = self.instructions.get(index).zip(self.instructions.get(index + 1)) else { return false };
+        matches!(i.mnemonic(), Mnemonic::Mov | Mnemonic::Movsxd)
+            && i.op1_kind() == OpKind::Register
+            && i.op1_register().full_register() == Register::RAX
+            && i.op1_register().size() >= 4
+            && i.op0_kind() == OpKind::Register
+            && matches!(
+                i.op0_register().full_register(),
+                Register::RBX | Register::R12 | Register::R13 | Register::R14 | Register::R15
+            )
+            && !self.targets.contains(&next.ip())
     }
 
     /// clone and clone3 are followed by `test %rax,%rax; jl`: the one window of two instructions. A thread stands between
