@@ -518,6 +518,21 @@ static u64 gather(const struct scope_state *s, u8 *to, u64 limit, u64 iov, u64 c
   return done;
 }
 
+/* Few where the ring fills, since many calls told with the beginning of their bytes, which is where protocols have their
+ * heads, are worth more than some that are told whole and many lost. */
+static __attribute__((noinline)) u64 most_of_many(const struct scope_state *s, u64 n) {
+  const struct scope_ring *ring = ring_of(s, cpu() & s->ring_mask);
+  u64 full = load(&ring->head) - load(&ring->tail), bytes = s->ring_bytes;
+  if (likely(full < bytes / 2)) return n;
+  return least(n, full < bytes / 4 * 3 ? 4096 : 1024);
+}
+
+/* Most data bytes that a record carries of so many. */
+INLINE u64 most(const struct scope_state *s, u64 n) {
+  n = least(n, s->capture_bytes);
+  return likely(n <= 1024) ? n : most_of_many(s, n);
+}
+
 /* How many bytes of it are worth a reservation, before the copy. */
 static u64 iov_bytes(u64 iov, u64 count, u64 limit) {
   u64 sum = 0;
@@ -561,7 +576,7 @@ static u64 name_length(const struct scope_state *s, u64 address, u64 told, u32 l
 /* read, pread64. */
 OUT_OF_LINE after_read(const struct scope_state *s, const struct frame *f, u32 nr) {
   u64 n = 0;
-  if (f->result > 0 && !is_file(s, f->a1)) n = least(least((u64)f->result, f->a3), s->capture_bytes);
+  if (f->result > 0 && !is_file(s, f->a1)) n = most(s, least((u64)f->result, f->a3));
   struct writer w = begin(s, f, nr, 1, n ? chunk_size(n) : 0);
   if (!w.record) return;
   if (n) put(&w, SCOPE_CHUNK_DATA, 0, (const void *)f->a2, n);
@@ -571,7 +586,7 @@ OUT_OF_LINE after_read(const struct scope_state *s, const struct frame *f, u32 n
 
 OUT_OF_LINE after_recvfrom(const struct scope_state *s, const struct frame *f, u32 nr) {
   u64 n = 0, name = 0;
-  if (f->result > 0 && !is_file(s, f->a1) && !is_aside(f->a4)) n = least(least((u64)f->result, f->a3), s->capture_bytes);
+  if (f->result > 0 && !is_file(s, f->a1) && !is_aside(f->a4)) n = most(s, least((u64)f->result, f->a3));
   if (unlikely(n && f->a4 & MSG_TRUNC)) {
     uncopied(s, n);
     n = 0;
@@ -593,7 +608,7 @@ INLINE u64 name_of(const struct scope_state *s, const struct msghdr *m) {
 OUT_OF_LINE after_vector(const struct scope_state *s, const struct frame *f, u32 nr, u64 iov, u64 count, const struct msghdr *m) {
   u64 n = 0, name = m ? name_of(s, m) : 0, flags = m ? f->a3 : 0;
   int missed = 0;
-  if (f->result > 0 && !is_file(s, f->a1) && !is_aside(flags)) n = iov_bytes(iov, count, least((u64)f->result, s->capture_bytes));
+  if (f->result > 0 && !is_file(s, f->a1) && !is_aside(flags)) n = iov_bytes(iov, count, most(s, (u64)f->result));
   if (unlikely(n && flags & MSG_TRUNC)) {
     uncopied(s, n);
     n = 0;
@@ -613,15 +628,15 @@ OUT_OF_LINE after_vector(const struct scope_state *s, const struct frame *f, u32
 OUT_OF_LINE after_messages(const struct scope_state *s, const struct frame *f, u32 nr, int data) {
   const struct mmsghdr *m = (const struct mmsghdr *)f->a2;
   u64 count = f->result > 0 ? least((u64)f->result, MESSAGE_LIMIT) : 0;
-  u64 extra = count ? chunk_size(4 * count) : 0;
+  u64 extra = count ? chunk_size(4 * count) : 0, limit = most(s, s->capture_bytes);
   data = data && !is_file(s, f->a1) && !is_aside(f->a4);
   if (unlikely(data && f->a4 & MSG_TRUNC)) {
     uncopied(s, moved(f, NR_recvmmsg));
     data = 0;
   }
   for (u64 i = 0; data && i < count; i++) {
-    if (i && extra > s->capture_bytes) break;
-    extra += chunk_size(iov_bytes(m[i].header.iov, m[i].header.iov_count, least(m[i].length, s->capture_bytes)));
+    if (i && extra > limit) break;
+    extra += chunk_size(iov_bytes(m[i].header.iov, m[i].header.iov_count, least(m[i].length, limit)));
     u64 name = name_of(s, &m[i].header);
     if (name) extra += chunk_size(name);
   }
@@ -633,7 +648,7 @@ OUT_OF_LINE after_messages(const struct scope_state *s, const struct frame *f, u
     chunk_close(&w, 4 * count);
   }
   for (u64 i = 0; data && i < count; i++) {
-    u64 room = chunk_room(&w), n = iov_bytes(m[i].header.iov, m[i].header.iov_count, least(m[i].length, s->capture_bytes));
+    u64 room = chunk_room(&w), n = iov_bytes(m[i].header.iov, m[i].header.iov_count, least(m[i].length, limit));
     int missed = 0;
     if (n > room) {
       w.record->flags |= SCOPE_FLAG_TRUNCATED;
@@ -784,7 +799,7 @@ OUT_OF_LINE before_buffer(const struct scope_state *s, const struct frame *f, u3
     if (unlikely(s->timing)) before_plain(s, f, nr);
     return;
   }
-  u64 n = least(f->a3, s->capture_bytes), name = address ? least((u32)address_length, ADDR_LIMIT) : 0;
+  u64 n = most(s, f->a3), name = address ? least((u32)address_length, ADDR_LIMIT) : 0;
   if (unlikely(!readable(s, f->a2, n))) {
     before_empty(s, f, nr, f->a3);
     return;
@@ -808,7 +823,8 @@ OUT_OF_LINE before_vector(const struct scope_state *s, const struct frame *f, u3
     before_empty(s, f, nr, 0);
     return;
   }
-  u64 n = iov_bytes(iov, count, s->capture_bytes), name = address ? least((u32)address_length, ADDR_LIMIT) : 0;
+  u64 limit = most(s, s->capture_bytes), n = iov_bytes(iov, count, limit);
+  u64 name = address ? least((u32)address_length, ADDR_LIMIT) : 0;
   int missed = 0;
   if (name && !readable(s, address, name)) name = 0;
   struct writer w = begin_rare(s, f, nr, 0, chunk_size(n) + (name ? chunk_size(name) : 0));
@@ -821,7 +837,7 @@ OUT_OF_LINE before_vector(const struct scope_state *s, const struct frame *f, u3
     uncopied(s, n - done);
     w.record->flags |= done ? SCOPE_FLAG_TRUNCATED : SCOPE_FLAG_NO_DATA;
   }
-  if (done == s->capture_bytes || count > seen) w.record->flags |= SCOPE_FLAG_TRUNCATED;
+  if (done == limit || count > seen) w.record->flags |= SCOPE_FLAG_TRUNCATED;
   end(&w);
 }
 
@@ -833,15 +849,15 @@ OUT_OF_LINE before_message(const struct scope_state *s, const struct frame *f, u
 
 OUT_OF_LINE before_messages(const struct scope_state *s, const struct frame *f, u32 nr) {
   const volatile struct mmsghdr *m = (const volatile struct mmsghdr *)f->a2;
-  u64 count = least((u32)f->a3, MESSAGE_LIMIT), extra = 0, upto = 0;
+  u64 count = least((u32)f->a3, MESSAGE_LIMIT), extra = 0, upto = 0, limit = most(s, s->capture_bytes);
   if (!readable(s, f->a2, count * sizeof *m)) {
     before_empty(s, f, nr, 0);
     return;
   }
-  for (; upto < count && extra < s->capture_bytes; upto++) {
+  for (; upto < count && extra < limit; upto++) {
     u64 iov = m[upto].header.iov, pieces = least(m[upto].header.iov_count, IOV_LIMIT);
     if (!readable(s, iov, pieces * sizeof(struct iovec))) break;
-    extra += chunk_size(iov_bytes(iov, pieces, s->capture_bytes));
+    extra += chunk_size(iov_bytes(iov, pieces, limit));
     if (m[upto].header.name) extra += chunk_size(least(m[upto].header.name_length, ADDR_LIMIT));
   }
   struct writer w = begin_rare(s, f, nr, 0, extra);
@@ -851,7 +867,7 @@ OUT_OF_LINE before_messages(const struct scope_state *s, const struct frame *f, 
     u64 name = m[i].header.name, name_length = name ? least(m[i].header.name_length, ADDR_LIMIT) : 0;
     int missed = 0;
     if (!readable(s, iov, pieces * sizeof(struct iovec))) break;
-    u64 n = iov_bytes(iov, pieces, s->capture_bytes);
+    u64 n = iov_bytes(iov, pieces, limit);
     if (n > chunk_room(&w)) break;
     u8 *to = chunk_open(&w, SCOPE_CHUNK_DATA, (u16)i);
     chunk_close(&w, gather(s, to, n, iov, pieces, 1, &missed));

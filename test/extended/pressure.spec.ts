@@ -13,8 +13,8 @@ import type {SessionView} from '@scope/attach';
 import {product} from '../support/checkout';
 import {statusField} from '../support/proc';
 import {Program, succeed} from '../support/program';
-import {Scope} from '../support/scope';
-import {startTester} from '../support/servers';
+import {Scope, sum} from '../support/scope';
+import {PYTHON, startTester} from '../support/servers';
 import {Stage} from '../support/stage';
 import {until} from '../support/until';
 
@@ -208,4 +208,36 @@ it('a disk that is full for a while: history goes on, and says what it lacks', a
   for (const name of files) ledger.take(readFileSync(join(history, session.id, name), 'utf8'));
   expect(ledger.told).toBe(counts.dropped.history);
   expect(ledger.all).toBe(counts.delivered);
+});
+
+it('of large messages that nobody fetches for a while the beginnings are kept, so that no call is lost', async () => {
+  const MESSAGES = 400;
+  const BYTES = 16_384;
+  const source = `
+import os, socket, sys
+os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # one ring has to do
+near, far = socket.socketpair()
+print("ready", flush=True)
+sys.stdin.readline()
+for turn in range(${MESSAGES}):
+    near.sendall(bytes([turn % 256]) * ${BYTES})
+    assert far.recv(${BYTES}, socket.MSG_WAITALL) == bytes([turn % 256]) * ${BYTES}
+print("done", flush=True)
+sys.stdin.readline()
+`;
+  const program = stage.use(await Program.start(PYTHON, {args: ['-c', source]}));
+  await program.answer('ready');
+  const scope = await Scope.open(stage);
+  const session = await scope.attach(program.pid);
+  scope.agent.signal('SIGSTOP');
+  program.send('go');
+  await program.answer('done');
+  scope.agent.signal('SIGCONT');
+  const ended = await scope.detach(program.pid);
+  expect(ended.counts.lost).toBe(0);
+  const pair = scope
+    .events(session)
+    .filter(({event, attributes}) => event === 'net.close' && Number(attributes['scope.fd']) > 2);
+  expect(sum(pair, 'scope.net.transmit.bytes')).toBe(MESSAGES * BYTES);
+  expect(sum(pair, 'scope.net.receive.bytes')).toBe(MESSAGES * BYTES);
 });
