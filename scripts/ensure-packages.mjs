@@ -1,5 +1,5 @@
-// node scripts/ensure-packages.mjs [GROUP…]: what this machine must have beside Node.js and npm, for build, demo, test, suites,
-// bench, image, e2e.
+// node scripts/ensure-packages.mjs [GROUP…]: what this machine must have beside Node.js and npm, for build, demo, test, servers,
+// suites, bench, image, e2e.
 // As root on Debian what is missing is installed, without starting any service; elsewhere it is named exactly.
 import {accessSync, constants, existsSync, rmSync, writeFileSync} from 'node:fs';
 import {delimiter, join} from 'node:path';
@@ -36,6 +36,23 @@ const NEEDS = {
   demo: {
     nginx: 'nginx-light',
     setpriv: 'util-linux',
+  },
+  servers: {
+    apache2: 'apache2',
+    lighttpd: 'lighttpd',
+    haproxy: 'haproxy',
+    php: 'php-cli',
+    ruby: 'ruby',
+    '/var/lib/dpkg/info/ruby-webrick.list': 'ruby-webrick',
+    '/usr/lib/erlang/bin': 'erlang-base',
+    '/var/lib/dpkg/info/erlang-inets.list': 'erlang-inets',
+    '/usr/lib/python3/dist-packages/uvicorn': 'python3-uvicorn',
+    '/usr/lib/python3/dist-packages/uvloop': 'python3-uvloop',
+    '/usr/lib/python3/dist-packages/httptools': 'python3-httptools',
+    '/usr/lib/postgresql': 'postgresql',
+    mariadbd: 'mariadb-server',
+    mariadb: 'mariadb-client',
+    memcached: 'memcached',
   },
   suites: {
     tclsh: 'tcl',

@@ -16,7 +16,7 @@ import {parseArgs} from 'node:util';
 import {ensurePackages} from './ensure-packages.mjs';
 import {withBuildah} from './lib/buildah.mjs';
 import {packageClosure, passwdFile, unpackPackages} from './lib/debian-rootfs.mjs';
-import {IMAGE_NODE, nodeBinary} from './lib/node-binary.mjs';
+import {IMAGE_NODE, nodeBinary} from './lib/npm-program.mjs';
 import {StepError, cacheDir, root, run, say, script} from './lib/steps.mjs';
 
 /** What Node and the addon link with, and the certificates that OTLP over TLS is checked by. */

@@ -3,7 +3,7 @@
 import {spawnSync} from 'node:child_process';
 import {existsSync, mkdirSync, readFileSync, symlinkSync} from 'node:fs';
 import {delimiter, join} from 'node:path';
-import {IMAGE_NODE, nodeBinary} from './node-binary.mjs';
+import {IMAGE_NODE, nodeBinary} from './npm-program.mjs';
 import {StepError, cacheDir, root, say} from './steps.mjs';
 
 /** Not set by people: says that the script runs in the Node.js that was fetched. */

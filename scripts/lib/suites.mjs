@@ -18,7 +18,12 @@ const SUITES = {
   unit: {circle: 'gate', needs: [], minutes: 10, run: () => jest('unit', [])},
   cargo: {circle: 'gate', needs: ['build'], minutes: 20, run: cargo},
   integration: {circle: 'gate', needs: ['build', 'test'], minutes: 20, run: () => jest('integration', ['--runInBand'])},
-  extended: {circle: 'verify', needs: ['build', 'test'], minutes: 40, run: () => jest('extended', ['--runInBand'])},
+  extended: {
+    circle: 'verify',
+    needs: ['build', 'test', 'servers'],
+    minutes: 40,
+    run: () => jest('extended', ['--runInBand']),
+  },
   e2e: {circle: 'verify', needs: ['build', 'e2e'], minutes: 40, run: () => jest('e2e', ['--runInBand'])},
   torture: {
     circle: 'verify',

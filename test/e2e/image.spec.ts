@@ -9,7 +9,7 @@ import {podNames} from './support/workloads';
 
 const addon = join(repositoryRoot, 'dist/native/scope.node');
 const fetched = (version: string): string =>
-  execFileSync(process.execPath, [join(repositoryRoot, 'scripts/lib/node-binary.mjs'), version], {
+  execFileSync(process.execPath, [join(repositoryRoot, 'scripts/lib/npm-program.mjs'), `node-${version}`], {
     encoding: 'utf8',
   }).trim();
 

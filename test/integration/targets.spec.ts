@@ -1,14 +1,13 @@
 // Real programs, attached to by name while requests fly and by pid while they rest: every exchange is seen once, every
 // byte is counted, and after the detach the program is as it was and answers on.
 import {setTimeout as sleep} from 'node:timers/promises';
-import type {ScopeEvent} from '@scope/api';
-import type {HttpLoad} from '../support/http-load';
+import {expectEveryExchange, expectNoErrors} from '../support/every-exchange';
 import {startHttpLoad} from '../support/http-load';
 import {faultsSince, footprint} from '../support/intact';
 import type {Io} from '../support/proc';
 import {io, ioBetween} from '../support/proc';
 import type {Program} from '../support/program';
-import {Scope, isBetween, ofKind, quietMoment, sum} from '../support/scope';
+import {Scope, ofKind, sum} from '../support/scope';
 import type {HttpServer} from '../support/servers';
 import {startGoServer, startJavaServer, startNginx, startNodeServer, startPythonServer} from '../support/servers';
 import {Stage} from '../support/stage';
@@ -53,9 +52,6 @@ afterEach(async () => {
   await stage.close();
 });
 
-const served = ({event, attributes}: ScopeEvent): boolean =>
-  event === 'http.exchange' && attributes['scope.http.role'] === 'server';
-
 /** The program's counters at a moment in which it makes no calls: between them `act` runs undisturbed. */
 async function atRest<T>(
   program: Program,
@@ -73,47 +69,10 @@ async function atRest<T>(
   throw new Error('the program never rested');
 }
 
-const expectNoErrors = (load: HttpLoad): void => {
-  expect(load.errors.slice(0, 3)).toEqual([]);
-};
-
 describe.each(Object.entries(cases))('%s', (_, {start, io: counts, isGo = false}) => {
   it('under load, by name: every exchange is seen exactly once', async () => {
     const server = await start(stage);
-    const {pid} = server.program;
-    const scope = await Scope.open(stage);
-    const before = footprint(pid);
-    const load = stage.use(startHttpLoad(server, {lanes: LANES}));
-    await until('the first answers', () => load.done > 50);
-
-    const session = await scope.attach(server.name);
-    expect(session.pid).toBe(pid);
-    await sleep(500);
-    await load.pause();
-    expectNoErrors(load);
-    const [from, answeredBefore] = [await quietMoment(), load.done];
-    load.resume();
-    await until('some hundred more answers', () => load.done > answeredBefore + 400);
-    await load.pause();
-    const answered = load.done - answeredBefore;
-    const to = await quietMoment();
-    const exchanges = (): ScopeEvent[] => scope.events(session).filter(served).filter(isBetween(from, to));
-    await until('all of them to be told', () => exchanges().length >= answered);
-
-    load.resume();
-    await sleep(100);
-    const ended = await scope.detach(server.name);
-    expect(ended.state).toBe('Detached');
-    expect(ended.counts.lost).toBe(0);
-    expect(exchanges()).toHaveLength(answered);
-    expect(exchanges().filter(({attributes}) => attributes['http.response.status_code'] !== 200)).toEqual([]);
-    const methods = new Set(exchanges().map(({attributes}) => attributes['http.request.method']));
-    expect([...methods].sort()).toEqual(server.echoes ? ['GET', 'HEAD', 'POST'] : ['GET', 'HEAD']);
-    const atDetach = load.done;
-    await until('answers after the detach', () => load.done > atDetach + 50);
-    await load.close();
-    expectNoErrors(load);
-    expect(faultsSince(before, {descriptors: 'ours'})).toEqual([]);
+    await expectEveryExchange(stage, server, {target: server.name, lanes: LANES});
   });
 
   it('at rest, by pid: every byte is counted', async () => {

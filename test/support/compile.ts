@@ -16,7 +16,7 @@ export const C_FLAGS = ['-O2', '-g', '-Wall', '-Wextra', '-Werror', '-pthread', 
 export const CXX_FLAGS = ['-O2', '-g', '-Wall', '-Wextra', '-Werror', '-pthread', '-std=c++17'];
 
 /** Compilers need more of the environment than programs under test: HOME for Go's caches, proxies of its modules. */
-const environment = (): Record<string, string> =>
+export const environment = (): Record<string, string> =>
   Object.fromEntries(
     Object.entries(process.env).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])),
   );

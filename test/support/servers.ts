@@ -19,6 +19,8 @@ export interface HttpServer {
   readonly echoes: boolean;
   /** Its files, or another folder of its own. */
   readonly folder: string;
+  /** Default true; false: it drops the connection when it is asked for a HEAD. */
+  readonly heads?: boolean;
 }
 
 export interface ServerOptions {
@@ -34,14 +36,15 @@ function uniqueName(kind: string): string {
   return `${kind}-${process.pid.toString(36)}${count.toString(36)}`.slice(0, 15);
 }
 
-interface Place {
+export interface Place {
   readonly folder: string;
   readonly content: string;
   readonly port: number;
   readonly name: string;
 }
 
-async function place(stage: Stage, kind: string): Promise<Place> {
+/** A folder with content to serve, a free port, and a name for the process. */
+export async function place(stage: Stage, kind: string): Promise<Place> {
   const folder = stage.folder();
   const content = join(folder, 'content');
   mkdirSync(content);
@@ -49,7 +52,8 @@ async function place(stage: Stage, kind: string): Promise<Place> {
   return {folder, content, port: await freePort(), name: uniqueName(kind)};
 }
 
-async function serve(
+/** Starts a server there; ready when it says so (it does if it `echoes`) and accepts. */
+export async function serve(
   stage: Stage,
   {folder, port, name}: Place,
   file: string,

@@ -8,7 +8,7 @@ import {dirname, join} from 'node:path';
 import {fileURLToPath} from 'node:url';
 import {withBuildah} from '../../../scripts/lib/buildah.mjs';
 import {packageClosure, passwdFile, unpackPackages} from '../../../scripts/lib/debian-rootfs.mjs';
-import {IMAGE_NODE, nodeBinary} from '../../../scripts/lib/node-binary.mjs';
+import {IMAGE_NODE, nodeBinary} from '../../../scripts/lib/npm-program.mjs';
 import {StepError, cacheDir, script} from '../../../scripts/lib/steps.mjs';
 
 const here = dirname(fileURLToPath(import.meta.url));
