@@ -7,7 +7,7 @@
  *
  *   0           struct scope_shared      who, what, where (one page)
  *   rings_ctl   struct scope_ring[n]     cursors and loss counters, one per ring
- *   class       u8[SCOPE_CLASS_COUNT]    what a descriptor is, so that bulk file data is not copied
+ *   class       u8[SCOPE_CLASS_COUNT]    what a descriptor is, so that no more is copied than is of use
  *   tallies     struct scope_tally[SCOPE_TALLIES], right behind it: what was moved by descriptors of class FILE
  *   pagemap     struct scope_pagemap     which pages may be read before a call
  *   slots       struct scope_slot[]      calls under way whose arguments would be gone behind them
@@ -28,7 +28,7 @@ typedef unsigned long long scope_u64;
 typedef long long scope_i64;
 typedef int scope_i32;
 
-#define SCOPE_ABI_VERSION 1u
+#define SCOPE_ABI_VERSION 2u
 #define SCOPE_MAGIC 0x31474e5245504f53ull /* "SOPERNG1" */
 #define SCOPE_MEMFD_NAME "scope-ring"
 
@@ -40,6 +40,7 @@ typedef int scope_i32;
 /* How a descriptor is treated by the payload. A descriptor at or above SCOPE_CLASS_COUNT is UNKNOWN. */
 #define SCOPE_CLASS_UNKNOWN 0u /* data captured */
 #define SCOPE_CLASS_FILE 1u    /* a file, a pipe, a device: counts only, no data */
+#define SCOPE_CLASS_OPAQUE 2u  /* a stream whose bytes the reader has no use for: a record behind each call, no data */
 
 /* Descriptors below this one have a tally. */
 #define SCOPE_TALLIES 4096u

@@ -110,8 +110,8 @@ scope_areas:
   ret
   ENDED
 
-/* What is written to a file is counted behind the call: before it there is nothing to do, which is found out with rcx and
- * r11 alone. */
+/* What is written to a file, or to a stream whose bytes nobody looks at, is counted behind the call: before it there is nothing
+ * to do, which is found out with rcx and r11 alone. */
   ENTRY scope_enter_pre
   mov scope_state_address(%rip), %r11
   cmpl $0, ENABLED(%r11)
@@ -124,8 +124,8 @@ scope_areas:
   jae 2f
   mov %edi, %ecx
   add CLASS_TABLE(%r11), %rcx
-  cmpb $SCOPE_CLASS_FILE_VALUE, (%rcx)
-  je 1f
+  cmpb $SCOPE_CLASS_UNKNOWN_VALUE, (%rcx)
+  jne 1f
   mov $SCOPE_WRITE, %ecx
 2:
   SAVE

@@ -30,7 +30,7 @@ typedef scope_i64 i64;
 _Static_assert(__builtin_offsetof(struct scope_state, class_table) == 32, "entry.S reads class_table at 32");
 _Static_assert(__builtin_offsetof(struct scope_state, go_tag) == 80, "entry.S reads go_tag at 80");
 _Static_assert(__builtin_offsetof(struct scope_state, timing) == 112, "entry.S reads timing at 112");
-_Static_assert(SCOPE_CLASS_COUNT_VALUE == SCOPE_CLASS_COUNT && SCOPE_CLASS_FILE_VALUE == SCOPE_CLASS_FILE, "and a file");
+_Static_assert(SCOPE_CLASS_COUNT_VALUE == SCOPE_CLASS_COUNT && SCOPE_CLASS_UNKNOWN_VALUE == SCOPE_CLASS_UNKNOWN, "and what is looked at");
 _Static_assert(sizeof(struct scope_record) == 64, "records");
 
 extern const u32 scope_features HIDDEN;
@@ -442,9 +442,14 @@ INLINE u64 chunk_size(u64 n) { return sizeof(struct scope_chunk) + up(n, 8); }
 
 /* ---- data --------------------------------------------------------------------------------------------------- */
 
-INLINE int is_file(const struct scope_state *s, u64 fd) {
-  return (u32)fd < SCOPE_CLASS_COUNT && ((const u8 *)s->class_table)[(u32)fd] == SCOPE_CLASS_FILE;
+INLINE u8 class_of(const struct scope_state *s, u64 fd) {
+  return (u32)fd < SCOPE_CLASS_COUNT ? ((const volatile u8 *)s->class_table)[(u32)fd] : SCOPE_CLASS_UNKNOWN;
 }
+
+INLINE int is_file(const struct scope_state *s, u64 fd) { return class_of(s, fd) == SCOPE_CLASS_FILE; }
+
+/* Whether anybody has a use for the bytes that go through it. */
+INLINE int is_looked_at(const struct scope_state *s, u64 fd) { return class_of(s, fd) == SCOPE_CLASS_UNKNOWN; }
 
 INLINE struct scope_tally *tally_of(const struct scope_state *s, u64 fd) {
   return (struct scope_tally *)(s->class_table + SCOPE_CLASS_COUNT) + (u32)fd;
@@ -576,7 +581,7 @@ static u64 name_length(const struct scope_state *s, u64 address, u64 told, u32 l
 /* read, pread64. */
 OUT_OF_LINE after_read(const struct scope_state *s, const struct frame *f, u32 nr) {
   u64 n = 0;
-  if (f->result > 0 && !is_file(s, f->a1)) n = most(s, least((u64)f->result, f->a3));
+  if (f->result > 0 && is_looked_at(s, f->a1)) n = most(s, least((u64)f->result, f->a3));
   struct writer w = begin(s, f, nr, 1, n ? chunk_size(n) : 0);
   if (!w.record) return;
   if (n) put(&w, SCOPE_CHUNK_DATA, 0, (const void *)f->a2, n);
@@ -586,7 +591,7 @@ OUT_OF_LINE after_read(const struct scope_state *s, const struct frame *f, u32 n
 
 OUT_OF_LINE after_recvfrom(const struct scope_state *s, const struct frame *f, u32 nr) {
   u64 n = 0, name = 0;
-  if (f->result > 0 && !is_file(s, f->a1) && !is_aside(f->a4)) n = most(s, least((u64)f->result, f->a3));
+  if (f->result > 0 && is_looked_at(s, f->a1) && !is_aside(f->a4)) n = most(s, least((u64)f->result, f->a3));
   if (unlikely(n && f->a4 & MSG_TRUNC)) {
     uncopied(s, n);
     n = 0;
@@ -608,7 +613,7 @@ INLINE u64 name_of(const struct scope_state *s, const struct msghdr *m) {
 OUT_OF_LINE after_vector(const struct scope_state *s, const struct frame *f, u32 nr, u64 iov, u64 count, const struct msghdr *m) {
   u64 n = 0, name = m ? name_of(s, m) : 0, flags = m ? f->a3 : 0;
   int missed = 0;
-  if (f->result > 0 && !is_file(s, f->a1) && !is_aside(flags)) n = iov_bytes(iov, count, most(s, (u64)f->result));
+  if (f->result > 0 && is_looked_at(s, f->a1) && !is_aside(flags)) n = iov_bytes(iov, count, most(s, (u64)f->result));
   if (unlikely(n && flags & MSG_TRUNC)) {
     uncopied(s, n);
     n = 0;
@@ -629,7 +634,7 @@ OUT_OF_LINE after_messages(const struct scope_state *s, const struct frame *f, u
   const struct mmsghdr *m = (const struct mmsghdr *)f->a2;
   u64 count = f->result > 0 ? least((u64)f->result, MESSAGE_LIMIT) : 0;
   u64 extra = count ? chunk_size(4 * count) : 0, limit = most(s, s->capture_bytes);
-  data = data && !is_file(s, f->a1) && !is_aside(f->a4);
+  data = data && is_looked_at(s, f->a1) && !is_aside(f->a4);
   if (unlikely(data && f->a4 & MSG_TRUNC)) {
     uncopied(s, moved(f, NR_recvmmsg));
     data = 0;
@@ -795,7 +800,7 @@ OUT_OF_LINE before_empty(const struct scope_state *s, const struct frame *f, u32
 
 /* write, pwrite64, sendto. */
 OUT_OF_LINE before_buffer(const struct scope_state *s, const struct frame *f, u32 nr, u64 address, u64 address_length) {
-  if (is_file(s, f->a1)) {
+  if (!is_looked_at(s, f->a1)) {
     if (unlikely(s->timing)) before_plain(s, f, nr);
     return;
   }
@@ -814,7 +819,7 @@ OUT_OF_LINE before_buffer(const struct scope_state *s, const struct frame *f, u3
 }
 
 OUT_OF_LINE before_vector(const struct scope_state *s, const struct frame *f, u32 nr, u64 iov, u64 count, u64 address, u64 address_length) {
-  if (is_file(s, f->a1)) {
+  if (!is_looked_at(s, f->a1)) {
     if (unlikely(s->timing)) before_plain(s, f, nr);
     return;
   }

@@ -1,5 +1,5 @@
-// What one hooked write(2) of 64 bytes costs more than a plain one, when it is recorded (to a socket with its bytes, to
-// anything else by its count), drained and decoded; and what the same loop costs under strace and under a bpftrace
+// What one hooked write(2) of 64 bytes costs more than a plain one, when it is recorded (to a socket that speaks HTTP with its
+// bytes, to another one without, to anything else by its count), drained and decoded; and what the same loop costs under strace and under a bpftrace
 // uprobe pair. Pairs are measured one right after the other in one process, so that the machine's moods hit both.
 import {setTimeout as sleep} from 'node:timers/promises';
 import {maps, tracerPid} from '../support/proc';
@@ -34,7 +34,8 @@ async function measure(program: Program, {bursts, writes, restUs}: Amount): Prom
 const SINKS = {
   null: {name: 'a null device, counted', amount: RECORDED},
   pipe: {name: 'a pipe, counted', amount: RECORDED},
-  socket: {name: 'a socket, with its bytes', amount: THROUGH_SOCKET},
+  socket: {name: 'a socket of whose bytes nothing is made', amount: THROUGH_SOCKET},
+  http: {name: 'a socket that speaks HTTP, with its bytes', amount: THROUGH_SOCKET},
 } as const;
 
 async function scoped(target: keyof typeof SINKS, {quick, say}: BenchOptions): Promise<Figure> {
@@ -136,6 +137,7 @@ async function stopBpftrace(tool: Program): Promise<void> {
 
 export const writeCost: Bench = async options => [
   await scoped('socket', options),
+  await scoped('http', options),
   await scoped('pipe', options),
   await scoped('null', options),
   await traced('a bpftrace uprobe and uretprobe pair', startBpftrace, stopBpftrace, options),

@@ -4,7 +4,7 @@
 //! with the ones below, so neither side can move alone.
 #![no_std]
 
-pub const ABI_VERSION: u32 = 1;
+pub const ABI_VERSION: u32 = 2;
 pub const MAGIC: u64 = 0x3147_4e52_4550_4f53;
 pub const MEMFD_NAME: &str = "scope-ring";
 
@@ -15,6 +15,7 @@ pub const MAX_CAPTURE: u32 = 65536;
 
 pub const CLASS_UNKNOWN: u8 = 0;
 pub const CLASS_FILE: u8 = 1;
+pub const CLASS_OPAQUE: u8 = 2;
 
 pub const PHASE_MAPPED: u32 = 1;
 pub const PHASE_PATCHING: u32 = 2;

@@ -118,6 +118,7 @@ fn checks() -> Vec<Check> {
         ("SCOPE_TSC_SLACK", abi::TSC_SLACK),
         ("SCOPE_CLASS_UNKNOWN", abi::CLASS_UNKNOWN.into()),
         ("SCOPE_CLASS_FILE", abi::CLASS_FILE.into()),
+        ("SCOPE_CLASS_OPAQUE", abi::CLASS_OPAQUE.into()),
         ("SCOPE_PHASE_MAPPED", abi::PHASE_MAPPED.into()),
         ("SCOPE_PHASE_PATCHING", abi::PHASE_PATCHING.into()),
         ("SCOPE_PHASE_ATTACHED", abi::PHASE_ATTACHED.into()),

@@ -43,6 +43,8 @@ impl Session {
             if self.fds.key(fd).is_some() || self.ahead.touches(fd) {
                 continue;
             }
+            // Who looked before us may have made nothing of it, or wanted to.
+            self.merge.file().look_again(fd);
             let inode = inode_of(&link);
             match inode.and_then(|inode| twins.get(&inode)) {
                 Some(&twin) => self.fds.alias(twin, fd),

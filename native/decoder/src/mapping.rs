@@ -5,7 +5,7 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 /// A file mapped for reading and writing (the reader moves the rings' tails). Unmapped when dropped.
 pub struct Mapping {
@@ -76,6 +76,22 @@ impl Mapping {
     /// Puts 0 there, and gives what was.
     pub fn take(&self, offset: usize) -> u64 {
         self.word(offset).swap(0, Ordering::Relaxed)
+    }
+
+    fn byte(&self, offset: usize) -> &AtomicU8 {
+        assert!(offset < self.length);
+        // SAFETY: in bounds (just asserted); mapped as long as `self` lives.
+        unsafe { AtomicU8::from_ptr(self.base.add(offset)) }
+    }
+
+    #[inline]
+    pub fn load_byte(&self, offset: usize) -> u8 {
+        self.byte(offset).load(Ordering::Relaxed)
+    }
+
+    /// Replaces a byte that is `from`, in one order with everything else that both sides do. False: it is another one.
+    pub fn exchange_byte(&self, offset: usize, from: u8, to: u8) -> bool {
+        self.byte(offset).compare_exchange(from, to, Ordering::SeqCst, Ordering::Relaxed).is_ok()
     }
 
     /// Replaces `into` by a copy of [offset, offset + length). Panics when out of bounds.

@@ -7,7 +7,7 @@ use crate::protocols::Direction;
 use crate::protocols::dns::{DnsQuery, DnsStream};
 use crate::record::Record;
 use crate::session::Session;
-use crate::socket::Transport;
+use crate::socket::{Socket, Transport};
 use scope_abi as abi;
 
 const PORT: u16 = 53;
@@ -21,6 +21,12 @@ pub struct DnsStreams {
 
 fn is_dns(address: Option<&Address>) -> bool {
     address.and_then(Address::port) == Some(PORT)
+}
+
+/// Whether messages to or from a name server may go through a stream.
+pub fn may_use(socket: &Socket) -> bool {
+    let is_known = socket.is_settled();
+    socket.transport == Transport::Tcp && (!is_known || is_dns(socket.peer.as_ref()) || is_dns(socket.local.as_ref()))
 }
 
 impl Session {

@@ -34,6 +34,7 @@ pub struct Layout {
     pub ring_bytes: u64,
     rings_ctl: usize,
     rings: usize,
+    classes: usize,
     tallies: usize,
     pub key: u64,
     pub start_time: u64,
@@ -70,7 +71,8 @@ impl Layout {
                     .and_then(|bytes| bytes.checked_add(start))
                     .is_some_and(|end| end <= map.len() as u64)
         };
-        let tallies = word(offset_of!(abi::Shared, class_table)).saturating_add(abi::CLASS_COUNT as u64);
+        let classes = word(offset_of!(abi::Shared, class_table));
+        let tallies = classes.saturating_add(abi::CLASS_COUNT as u64);
         let fits_tallies = tallies.is_multiple_of(64)
             && tallies.saturating_add((abi::TALLIES * size_of::<abi::Tally>()) as u64) <= map.len() as u64;
         if !fits(rings_ctl, size_of::<abi::Ring>() as u64) || !fits(rings, ring_bytes) || !fits_tallies {
@@ -81,6 +83,7 @@ impl Layout {
             ring_bytes,
             rings_ctl: rings_ctl as usize,
             rings: rings as usize,
+            classes: classes as usize,
             tallies: tallies as usize,
             key: word(offset_of!(abi::Shared, key)),
             start_time: word(offset_of!(abi::Shared, start_time)),
@@ -151,6 +154,30 @@ impl RingFile {
                 bytes: take(offset_of!(abi::Tally, write_bytes)),
             },
         })
+    }
+
+    /// Hooks copy no bytes any more of what goes through this number, until it changes hands. False: they didn't before.
+    pub fn spare(&self, fd: i32) -> bool {
+        self.class(fd, abi::CLASS_UNKNOWN, abi::CLASS_OPAQUE)
+    }
+
+    /// Takes back what `spare` did.
+    pub fn look_again(&self, fd: i32) -> bool {
+        self.class(fd, abi::CLASS_OPAQUE, abi::CLASS_UNKNOWN)
+    }
+
+    fn class(&self, fd: i32, from: u8, to: u8) -> bool {
+        self.class_at(fd).is_some_and(|at| self.map.exchange_byte(at, from, to))
+    }
+
+    fn class_at(&self, fd: i32) -> Option<usize> {
+        let index = usize::try_from(fd).ok().filter(|&index| index < abi::CLASS_COUNT)?;
+        Some(self.layout.classes + index)
+    }
+
+    /// Whether hooks copy what goes through this number.
+    pub fn is_copied(&self, fd: i32) -> bool {
+        self.class_at(fd).is_some_and(|at| self.map.load_byte(at) == abi::CLASS_UNKNOWN)
     }
 
     pub fn ring(&self, number: usize) -> RingReader {

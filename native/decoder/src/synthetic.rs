@@ -190,6 +190,13 @@ impl SyntheticRing {
         self.file.write_all_at(words.map(u64::to_le_bytes).as_flattened(), at)
     }
 
+    /// What a descriptor's number stands for, as hooks have it: `CLASS_*`.
+    pub fn class(&self, fd: u32) -> io::Result<u8> {
+        let mut class = [0];
+        self.file.read_exact_at(&mut class, self.classes + u64::from(fd))?;
+        Ok(class[0])
+    }
+
     pub fn tail(&self, ring: usize) -> io::Result<u64> {
         self.get(Self::ctl(ring) + offset_of!(abi::Ring, tail) as u64)
     }

@@ -2,6 +2,7 @@
 use crate::call;
 use crate::descriptors::{Key, What};
 use crate::errno;
+use crate::name_lookups;
 use crate::protocols::http1::{Http1Connection, State};
 use crate::protocols::{Direction, MOST_BYTES, Piece};
 use crate::record::Record;
@@ -207,8 +208,11 @@ impl Session {
         if self.capture.dns {
             self.dns_messages(key, direction, record, data, bytes);
         }
-        if bytes == 0 || !self.is_stream_to_parse(key) {
+        if bytes == 0 {
             return;
+        }
+        if !self.is_stream_to_parse(key) {
+            return self.watch(key, record.a1 as i32, data.chunk(abi::CHUNK_DATA).is_some());
         }
         let time_ns = self.clock.wall_of(record.time);
         let began_ns = self.clock.wall_of(data.time);
@@ -226,8 +230,41 @@ impl Session {
             return;
         }
         let copied = data.chunk(abi::CHUNK_DATA).unwrap_or_default();
+        if copied.is_empty() {
+            self.watch(key, record.a1 as i32, false);
+        }
         let piece = Piece { direction, data: &copied[..copied.len().min(bytes as usize)], total: bytes, time_ns };
         self.feed_http(key, &piece, began_ns);
+    }
+
+    /// Has hooks copy what goes through a number where somebody looks at it, and nothing where nobody does. The first is
+    /// needed where a number that was spared went over to something else unseen; as long as its end is recorded it can't:
+    /// a close is told before it is made, so that the number is still ours where a look behind the change finds none.
+    #[inline(never)]
+    fn watch(&mut self, key: Key, fd: i32, is_copied: bool) {
+        const STANDARD_ERROR: i32 = 2;
+        let is_marked = !self.merge.file().is_copied(fd);
+        if is_copied {
+            // What is marked already has waited in the ring.
+            let may_be_marked = !is_marked && fd > STANDARD_ERROR && !self.is_looked_at(key);
+            if may_be_marked && self.is_untouched(fd) && self.merge.file().spare(fd) && !self.is_untouched(fd) {
+                self.merge.file().look_again(fd);
+            }
+        } else if is_marked && self.is_looked_at(key) {
+            self.merge.file().look_again(fd);
+        }
+    }
+
+    /// Whether anything is made of the bytes that go through it.
+    fn is_looked_at(&mut self, key: Key) -> bool {
+        if self.is_stream_to_parse(key) {
+            return true;
+        }
+        let may_be_dns = self.capture.dns;
+        self.fds
+            .at(key)
+            .socket()
+            .is_none_or(|socket| !socket.is_stream || (may_be_dns && name_lookups::may_use(socket)))
     }
 
     fn feed_http(&mut self, key: Key, piece: &Piece, began_ns: u64) {

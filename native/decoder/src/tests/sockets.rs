@@ -137,3 +137,41 @@ fn a_name_lookup() {
     assert_eq!(events[1]["attributes"]["dns.question.name"], "a.test");
     assert_eq!(events[1]["attributes"]["dns.answers"], serde_json::json!(["1.2.3.4"]));
 }
+
+fn unix_listener() -> Call {
+    Call::post(call::SOCKET, 1, 3).a2(1)
+}
+
+/// Whether hooks still copy what goes through descriptor 4.
+fn is_copied(scene: &Scene) -> bool {
+    scene.ring.class(4).expect("a class") == abi::CLASS_UNKNOWN
+}
+
+#[test]
+fn nobody_copies_what_nobody_looks_at() {
+    let mut scene = Scene::new(1);
+    let accepted = Call::post(call::ACCEPT4, 3, 4);
+    scene.write(&[unix_listener(), accepted.clone()]);
+    scene.write(&[Call::post(call::READ, 4, 4).a3(99).data(b"\x16\x03\x01\x02")]);
+    scene.events();
+    assert!(is_copied(&scene), "what is a stream of another protocol is known behind its first bytes");
+    scene.write(&[Call::post(call::READ, 4, 4).a3(99).data(b"1234")]);
+    scene.events();
+    assert!(!is_copied(&scene));
+    // A number that changed hands unseen: a connection of which nothing is known yet has calls without bytes.
+    scene.write(&[Call::pre(call::CLOSE, 4), Call::post(call::CLOSE, 4, 0), accepted]);
+    scene.write(&[Call::post(call::READ, 4, 4).a3(99)]);
+    scene.events();
+    assert!(is_copied(&scene));
+}
+
+#[test]
+fn a_number_that_changes_hands_meanwhile_is_not_spared() {
+    let mut scene = Scene::new(1);
+    let accepted = Call::post(call::ACCEPT4, 3, 4);
+    scene.write(&[unix_listener(), accepted.clone()]);
+    let read = Call::post(call::READ, 4, 4).a3(99).data(b"\x16\x03\x01\x02");
+    scene.write(&[read.clone(), read, Call::pre(call::CLOSE, 4), Call::post(call::CLOSE, 4, 0), accepted]);
+    scene.events();
+    assert!(is_copied(&scene));
+}
