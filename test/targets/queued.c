@@ -14,8 +14,11 @@ enum { RECEIVERS = 2, UNDER_WAY = 4, PATIENCE_S = 20 };
 
 static _Atomic int received[RECEIVERS];
 static _Atomic int stop;
+/* Nothing is sent any more. */
+static _Atomic int sent_all;
 static pthread_t receivers[RECEIVERS];
 static _Thread_local int self;
+static sigset_t numbered;
 
 static void handler(int number, siginfo_t *info, void *context) {
   (void)number, (void)context;
@@ -29,10 +32,11 @@ static void handler(int number, siginfo_t *info, void *context) {
 
 static void *receive(void *argument) {
   self = (int)(intptr_t)argument;
+  CHECK(pthread_sigmask(SIG_UNBLOCK, &numbered, NULL) == 0);
   int ends[2];
   char byte = 7;
   CHECK(pipe(ends) == 0);
-  while (!atomic_load(&stop)) CHECK(write(ends[1], &byte, 1) == 1 && read(ends[0], &byte, 1) == 1 && byte == 7);
+  while (!atomic_load(&sent_all)) CHECK(write(ends[1], &byte, 1) == 1 && read(ends[0], &byte, 1) == 1 && byte == 7);
   return NULL;
 }
 
@@ -65,6 +69,9 @@ static void tell(void) {
 int main(void) {
   struct sigaction action = {.sa_sigaction = handler, .sa_flags = SA_RESTART | SA_SIGINFO};
   CHECK(sigaction(SIGRTMIN, &action, NULL) == 0);
+  /* A receiver takes its first one when it knows which it is. */
+  CHECK(sigemptyset(&numbered) == 0 && sigaddset(&numbered, SIGRTMIN) == 0);
+  CHECK(pthread_sigmask(SIG_BLOCK, &numbered, NULL) == 0);
   for (intptr_t i = 0; i < RECEIVERS; i++) CHECK(pthread_create(&receivers[i], NULL, receive, (void *)i) == 0);
   pthread_t sender;
   CHECK(pthread_create(&sender, NULL, send_all, NULL) == 0);
@@ -77,6 +84,7 @@ int main(void) {
   }
   atomic_store(&stop, 1);
   pthread_join(sender, NULL);
+  atomic_store(&sent_all, 1);
   for (int i = 0; i < RECEIVERS; i++) pthread_join(receivers[i], NULL);
   tell();
   return 0;

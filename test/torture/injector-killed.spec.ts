@@ -74,6 +74,7 @@ async function killAll(
   verb: Verb,
   target: Target,
   check: () => Promise<readonly string[]> | readonly string[],
+  harmed: () => void,
 ): Promise<Toll> {
   const interrupt: Interrupt = async operation => {
     try {
@@ -82,6 +83,8 @@ async function killAll(
       if (faults.length > 0) throw new Error(faults.join('\n'));
       return made;
     } catch (thrown) {
+      // What the target itself says of it comes first.
+      harmed();
       throw new Error(`killed in mid-${verb}, after operation ${operation}`, {cause: thrown});
     }
   };
@@ -112,13 +115,20 @@ describe.each(names)('%s', name => {
       const before = footprint(pid);
       const first = await victim.done();
       let seen = first;
-      const toll = await killAll(verb, {pid, flags}, async () => {
-        victim.assertUnharmed();
-        await until('more work', async () => (await victim.done()) > seen);
-        seen = await victim.done();
-        // Inert code may stay while a thread may still return to it.
-        return faultsSince(before, {descriptors: 'ours', leftovers: true});
-      });
+      const toll = await killAll(
+        verb,
+        {pid, flags},
+        async () => {
+          victim.assertUnharmed();
+          await until('more work', async () => (await victim.done()) > seen);
+          seen = await victim.done();
+          // Inert code may stay while a thread may still return to it.
+          return faultsSince(before, {descriptors: 'ours', leftovers: true});
+        },
+        () => {
+          victim.assertUnharmed();
+        },
+      );
       const work = (await victim.done()) - first;
       await victim.rest();
       victim.assertUnharmed();
@@ -142,7 +152,14 @@ it.each(['attach', 'detach'] as const)(
     await injected('detach', pid);
     const before = footprint(pid);
     const everything: IntactOptions = {descriptors: 'all', mappings: 'all'};
-    const toll = await killAll(verb, {pid, flags: []}, () => faultsSince(before, everything));
+    const toll = await killAll(
+      verb,
+      {pid, flags: []},
+      () => faultsSince(before, everything),
+      () => {
+        program.assertAlive();
+      },
+    );
     await program.ask('run', 'running');
     await program.ask('quit', 'paused');
     expect(await program.finish()).toEqual({code: 0, signal: null});
