@@ -1,7 +1,7 @@
 // The servers and runtimes that people run, attached to under load: as many exchanges as were answered, every byte counted,
 // nobody harmed.
 import {DATABASES} from '../support/databases';
-import {expectEveryExchange} from '../support/every-exchange';
+import {attachAgainAndAgain, expectEveryExchange} from '../support/every-exchange';
 import {faultsSince, footprint} from '../support/intact';
 import {Lanes} from '../support/load';
 import {MORE_SERVERS} from '../support/more-servers';
@@ -31,12 +31,7 @@ it.each(Object.entries(DATABASES))('%s: every answer is right, every byte is cou
   const before = footprint(pid);
   const load = stage.use(new Lanes([ask]));
   await until('the first answers', () => load.done > 50);
-  for (let n = 0; n < TIMES; n++) {
-    await scope.attach(pid);
-    const atAttach = load.done;
-    await until('answers while it is scoped', () => load.done > atAttach + 20);
-    await scope.detach(pid);
-  }
+  await attachAgainAndAgain(scope, pid, load, TIMES);
 
   const atRest = async (): Promise<{sent: number; received: number}> => {
     await load.pause();

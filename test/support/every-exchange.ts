@@ -3,6 +3,7 @@ import type {ScopeEvent} from '@scope/api';
 import type {HttpLoad} from './http-load';
 import {startHttpLoad} from './http-load';
 import {faultsSince, footprint} from './intact';
+import type {Load} from './load';
 import {Scope, isBetween, quietMoment} from './scope';
 import type {HttpServer} from './servers';
 import type {Stage} from './stage';
@@ -14,6 +15,21 @@ const served = ({event, attributes}: ScopeEvent): boolean =>
 export const expectNoErrors = (load: HttpLoad): void => {
   expect(load.errors.slice(0, 3)).toEqual([]);
 };
+
+/** So many attaches and detaches, some answers in each. */
+export async function attachAgainAndAgain(
+  scope: Scope,
+  target: string | number,
+  load: Load,
+  times: number,
+): Promise<void> {
+  for (let n = 0; n < times; n++) {
+    await scope.attach(target);
+    const atAttach = load.done;
+    await until('answers while it is scoped', () => load.done > atAttach + 20);
+    await scope.detach(target);
+  }
+}
 
 /**
  * Attaches while requests fly, so many times; of the last session, every exchange between two quiet moments is seen exactly
@@ -30,12 +46,7 @@ export async function expectEveryExchange(
   const before = footprint(pid);
   const load = stage.use(startHttpLoad(server, {lanes, heads}));
   await until('the first answers', () => load.done > 50);
-  for (let n = 1; n < times; n++) {
-    await scope.attach(target);
-    const atAttach = load.done;
-    await until('answers while it is scoped', () => load.done > atAttach + 20);
-    await scope.detach(target);
-  }
+  await attachAgainAndAgain(scope, target, load, times - 1);
 
   const session = await scope.attach(target);
   expect(session.pid).toBe(pid);

@@ -237,9 +237,10 @@ impl Session {
         self.feed_http(key, &piece, began_ns);
     }
 
-    /// Has hooks copy what goes through a number where somebody looks at it, and nothing where nobody does. The first is
-    /// needed where a number that was spared went over to something else unseen; as long as its end is recorded it can't:
-    /// a close is told before it is made, so that the number is still ours where a look behind the change finds none.
+    /// Marks a number whose bytes nobody looks at, so that hooks copy none of them; and takes a mark off that stands where
+    /// somebody does. A close is told before it is made: a number of which no close waits once the mark stands is still the
+    /// same connection's, and whatever hook gives it away later overwrites the mark. It can be wrong only where a number
+    /// changes hands unseen, and is taken off by the first call that comes without bytes.
     #[inline(never)]
     fn watch(&mut self, key: Key, fd: i32, is_copied: bool) {
         const STANDARD_ERROR: i32 = 2;
